@@ -1,0 +1,48 @@
+package profile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile puts data at path, whole or not at all, also when the machine loses power: a temporary file beside it, fsync,
+// rename, fsync of the folder. An existing file is replaced. The folder must exist.
+func WriteFile(path string, data []byte, perm os.FileMode) error {
+	return write(path, data, perm, os.Rename)
+}
+
+// CreateFile is WriteFile for what must never be overwritten: if path exists the error is os.ErrExist and it stays as it is.
+func CreateFile(path string, data []byte, perm os.FileMode) error {
+	return write(path, data, perm, os.Link)
+}
+
+func write(path string, data []byte, perm os.FileMode, place func(from, to string) error) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	// After a rename the name is gone already; after a link it must go.
+	defer os.Remove(temp.Name())
+	if err := fill(temp, data, perm); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := place(temp.Name(), path); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func fill(f *os.File, data []byte, perm os.FileMode) error {
+	_, err := f.Write(data)
+	return errors.Join(err, f.Chmod(perm), f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,122 @@
+package profile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+)
+
+// Profile is one device key and its settings.
+type Profile struct {
+	// Name is the stem of the profile's file: lower case letters, digits, "-", "_" and ".", at most 64, no leading ".".
+	Name string `toml:"-"`
+	// Peer is the device key.
+	Peer peer.ID `toml:"peer"`
+	// Key is the absolute path of the encrypted private key file, if it lives in one.
+	Key string `toml:"key,omitempty"`
+	// AgentSocket is the ssh-agent to use unless the caller names one. Optional.
+	AgentSocket string `toml:"agent_socket,omitempty"`
+}
+
+const suffix = ".toml"
+
+func (d Dirs) profileFile(name string) string {
+	return filepath.Join(d.Config, "profiles", name+suffix)
+}
+
+// Profiles returns every profile, ordered by name. A profile that cannot be read does not hide the others: they are
+// returned beside the error.
+func (d Dirs) Profiles() ([]Profile, error) {
+	entries, err := os.ReadDir(filepath.Join(d.Config, "profiles"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot list profiles: %w", err)
+	}
+	var profiles []Profile
+	var broken error
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), suffix)
+		if !ok || CheckName(name) != nil {
+			continue
+		}
+		p, err := d.load(name)
+		if err != nil {
+			broken = errors.Join(broken, err)
+			continue
+		}
+		profiles = append(profiles, p)
+	}
+	return profiles, broken
+}
+
+func (d Dirs) load(name string) (Profile, error) {
+	data, err := os.ReadFile(d.profileFile(name))
+	if err != nil {
+		return Profile{}, err
+	}
+	p, err := decode(data)
+	if err != nil {
+		return Profile{}, fmt.Errorf("cannot read profile %s (%s): %w", name, d.profileFile(name), err)
+	}
+	p.Name = name
+	return p, nil
+}
+
+func decode(data []byte) (Profile, error) {
+	var p Profile
+	meta, err := toml.Decode(string(data), &p)
+	if err != nil {
+		return Profile{}, err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Profile{}, fmt.Errorf("unknown setting %s", unknown[0])
+	}
+	return p, p.check()
+}
+
+// check holds what is true of every stored profile.
+func (p Profile) check() error {
+	if id, err := peer.Parse(string(p.Peer)); err != nil || id != p.Peer {
+		return fmt.Errorf("peer is not a peer id: %q", p.Peer)
+	}
+	for setting, path := range map[string]string{"key": p.Key, "agent_socket": p.AgentSocket} {
+		if path != "" && !filepath.IsAbs(path) {
+			return fmt.Errorf("%s is not an absolute path: %q", setting, path)
+		}
+	}
+	return nil
+}
+
+// CheckName says whether a name can be a profile's.
+func CheckName(name string) error {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+	if name == "" || len(name) > 64 || name[0] == '.' || name[0] == '-' || strings.Trim(name, letters) != "" {
+		return fmt.Errorf("cannot call a profile %q: use up to 64 of a-z, 0-9, -, _ and . (not first)", name)
+	}
+	return nil
+}
+
+// SaveProfile stores a profile, replacing one of that name.
+func (d Dirs) SaveProfile(p Profile) error {
+	if err := CheckName(p.Name); err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
+		return fmt.Errorf("cannot save profile %s: %w", p.Name, err)
+	}
+	var text bytes.Buffer
+	if err := toml.NewEncoder(&text).Encode(p); err != nil {
+		return fmt.Errorf("cannot save profile %s: %w", p.Name, err)
+	}
+	path := d.profileFile(p.Name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("cannot save profile %s: %w", p.Name, err)
+	}
+	return WriteFile(path, text.Bytes(), 0o600)
+}
