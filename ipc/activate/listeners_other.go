@@ -1,0 +1,5 @@
+//go:build !darwin
+
+package activate
+
+func launchdListeners([]string) ([]Listener, error) { return nil, nil }
