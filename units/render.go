@@ -9,6 +9,9 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
 )
 
 // A Config says for whom units are rendered.
@@ -19,6 +22,9 @@ type Config struct {
 	Environment []string
 	// Idle is how long a daemon without work stays. Zero leaves it to the daemon.
 	Idle time.Duration
+	// Dirs and Peers say whose sockets need a drop-in because the usual path is too long for a socket. Both may be empty.
+	Dirs  profile.Dirs
+	Peers []peer.ID
 }
 
 // A File is one rendered file. Path is relative to a folder that systemd searches, such as ~/.config/systemd or
@@ -55,8 +61,25 @@ func Render(c Config) ([]File, error) {
 		}
 		files = append(files, File{Path: path, Data: text.Bytes()})
 	}
-	return files, nil
+	return append(files, c.shortened()...), nil
 }
+
+// shortened returns the drop-ins of the peers whose socket has not the path that the template gives it (profile.Dirs.Socket).
+func (c Config) shortened() []File {
+	var files []File
+	for _, id := range c.Peers {
+		path := c.Dirs.Socket("gitd", id)
+		if c.Dirs.Runtime == "" || filepath.Base(path) == "gitd-"+string(id)+".sock" {
+			continue
+		}
+		text := "[Socket]\nListenStream=\nListenStream=%t/radicle/" + filepath.Base(path) + "\n"
+		files = append(files, File{Path: "user/lnk-gitd@" + string(id) + ".socket.d/" + dropIn, Data: []byte(text)})
+	}
+	return files
+}
+
+// dropIn is the file name of what shortened returns.
+const dropIn = "short-path.conf"
 
 func (c Config) check() error {
 	if !filepath.IsAbs(c.Programs) {

@@ -1,0 +1,178 @@
+package units
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
+)
+
+// loaded are patterns for whatever of ours the manager has loaded: sockets before services, or a connection would start
+// a service again that was just stopped. They are patterns, as naming a unit that is not loaded is an error.
+var loaded = []string{"lnk-busd*.socket", "lnk-gitd@*.socket", "lnk-busd*.service", "lnk-gitd@*.service"}
+
+// sockets names the socket units of the suite for these peers.
+func sockets(peers []peer.ID) []string {
+	names := []string{"lnk-busd.socket"}
+	for _, id := range peers {
+		names = append(names, "lnk-gitd@"+string(id)+".socket")
+	}
+	return names
+}
+
+// Install writes the units and enables the sockets of c.Peers. Doing it again is an update: daemons that run are ended
+// where a file changed, and the next connection starts the new ones.
+func (m *Manager) Install(ctx context.Context, c Config) error {
+	files, err := Render(c)
+	if err != nil {
+		return err
+	}
+	if err := m.checkSearched(ctx); err != nil {
+		return fmt.Errorf("cannot install units: %w", err)
+	}
+	changed, err := m.write(files)
+	if err != nil {
+		return fmt.Errorf("cannot install units: %w", err)
+	}
+	if changed {
+		if err := m.reload(ctx); err != nil {
+			return fmt.Errorf("cannot install units: %w", err)
+		}
+	}
+	return m.Enable(ctx, c.Peers)
+}
+
+// checkSearched makes sure that the manager runs and looks for units where they will be put: its environment may have
+// another XDG_CONFIG_HOME than the caller's.
+func (m *Manager) checkSearched(ctx context.Context) error {
+	out, err := m.systemctl(ctx, "show", "--property=UnitPath", "--value")
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(m.Folder, "user")
+	if !slices.Contains(strings.Fields(out), folder) {
+		return fmt.Errorf("your service manager does not look for units in %s", folder)
+	}
+	return nil
+}
+
+// write puts each file in place, whole, and says whether any of them is new.
+func (m *Manager) write(files []File) (changed bool, err error) {
+	for _, f := range files {
+		path := filepath.Join(m.Folder, f.Path)
+		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, f.Data) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return changed, err
+		}
+		if err := profile.WriteFile(path, f.Data, 0o644); err != nil {
+			return changed, err
+		}
+		changed = true
+	}
+	return changed, nil
+}
+
+// reload makes the manager read the files anew. What runs by the old ones is stopped first.
+func (m *Manager) reload(ctx context.Context) error {
+	if err := m.stop(ctx); err != nil {
+		return err
+	}
+	_, err := m.systemctl(ctx, "daemon-reload")
+	return err
+}
+
+func (m *Manager) stop(ctx context.Context) error {
+	_, err := m.systemctl(ctx, append([]string{"stop", "--"}, loaded...)...)
+	return err
+}
+
+// Enable makes the bus and the git daemons of these peers listen, now and after the next log-in.
+func (m *Manager) Enable(ctx context.Context, peers []peer.ID) error {
+	if _, err := m.systemctl(ctx, append(m.lasting("enable", "--now"), sockets(peers)...)...); err != nil {
+		return fmt.Errorf("cannot enable the sockets: %w", err)
+	}
+	return nil
+}
+
+// lasting is a verb that changes what starts at log-in.
+func (m *Manager) lasting(verb string, flags ...string) []string {
+	args := append([]string{verb, "--quiet"}, flags...)
+	if m.Runtime {
+		args = append(args, "--runtime")
+	}
+	return append(args, "--")
+}
+
+// Disable ends every daemon of the suite, in order, and lets none start again until Enable.
+func (m *Manager) Disable(ctx context.Context) error {
+	err := m.stop(ctx)
+	if err == nil {
+		_, err = m.systemctl(ctx, append(m.lasting("disable"), "lnk-busd.socket", "lnk-gitd@.socket")...)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot disable the sockets: %w", err)
+	}
+	return nil
+}
+
+// Uninstall disables the sockets and removes what Install wrote. Keys, repositories and events stay, and so do
+// drop-ins that somebody else made. It is no error if nothing is installed.
+func (m *Manager) Uninstall(ctx context.Context) error {
+	if found, err := m.installed(); err != nil || len(found) == 0 {
+		return err
+	}
+	if err := m.Disable(ctx); err != nil {
+		return err
+	}
+	if err := m.remove(); err != nil {
+		return fmt.Errorf("cannot remove units: %w", err)
+	}
+	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
+		return fmt.Errorf("cannot remove units: %w", err)
+	}
+	return nil
+}
+
+// installed lists the files of ours in the folder.
+func (m *Manager) installed() ([]string, error) {
+	var found []string
+	for _, path := range targets {
+		found = append(found, filepath.Join(m.Folder, path))
+	}
+	dropIns, err := filepath.Glob(filepath.Join(m.Folder, "user/lnk-gitd@*.socket.d", dropIn))
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, dropIns...)
+	return slices.DeleteFunc(found, func(path string) bool {
+		_, err := os.Lstat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	}), nil
+}
+
+func (m *Manager) remove() error {
+	paths, err := m.installed()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		// The folder of a drop-in goes too, unless another one is in it.
+		if strings.HasSuffix(filepath.Dir(path), ".socket.d") {
+			_ = os.Remove(filepath.Dir(path))
+		}
+	}
+	return nil
+}
