@@ -1,13 +1,22 @@
 # make run and make test are all the set-up there is; see README.md.
 GO ?= go
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# The race detector needs a C compiler, which a machine may lack.
+RACE := $(if $(shell command -v "$$($(GO) env CC)" 2>/dev/null),-race)
+
+PROGRAMS := $(notdir $(wildcard cmd/lnk cmd/lnk-* cmd/git-remote-lnk))
+COMPLETIONS := bash:share/bash-completion/completions/lnk zsh:share/zsh/site-functions/_lnk fish:share/fish/vendor_completions.d/lnk.fish
 
 .PHONY: build run test check bench install uninstall
 
+# Without cgo the programs are static and start faster.
 build:
-	$(GO) build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
 test: build
-	$(GO) test -race ./...
+	$(GO) test $(RACE) ./...
 
 check:
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "make check: run gofmt -w on the files above" >&2; exit 1; }
@@ -15,3 +24,21 @@ check:
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) test -run TestImportRules .
+
+# Units, manual pages and completions are made by the program that is installed.
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(dir $(foreach c,$(COMPLETIONS),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(c)))))
+	install -m 755 $(addprefix bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	bin/lnk generate man $(DESTDIR)$(PREFIX)/share/man/man1
+	@set -e; for c in $(COMPLETIONS); do bin/lnk completion $${c%%:*} > $(DESTDIR)$(PREFIX)/$${c#*:}; done
+ifeq ($(shell uname -s),Linux)
+	bin/lnk service print --programs $(PREFIX)/bin --dir $(DESTDIR)$(PREFIX)/lib/systemd
+endif
+	@echo 'Now each user: lnk profile create NAME; lnk service enable (macOS: lnk service install)'
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lnk.1 $(DESTDIR)$(PREFIX)/share/man/man1/lnk-*.1
+	rm -f $(foreach c,$(COMPLETIONS),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(c))))
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user/lnk-*.socket $(DESTDIR)$(PREFIX)/lib/systemd/user/lnk-*.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user-preset/90-lnk.preset
