@@ -1,0 +1,136 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// Where an Agent was found, in the order of preference.
+const (
+	SourceCaller      = "caller"       // the program that asked for the work passed it along
+	SourceProfile     = "profile"      // the profile's agent_socket
+	SourceEnvironment = "environment"  // SSH_AUTH_SOCK
+	SourceUserManager = "user manager" // SSH_AUTH_SOCK of systemd --user
+	SourceWellKnown   = "well-known"   // where OpenSSH, GNOME, KDE, GnuPG and launchd put it
+)
+
+// Limits of one exchange with an agent, unless the context ends before. A signature may wait for a person.
+const (
+	askLimit  = 5 * time.Second
+	signLimit = time.Minute
+)
+
+// Agent is an ssh-agent's socket. Each operation opens a connection of its own, so that an agent that was restarted is
+// simply used, and nobody waits behind the prompt of somebody else's key. Errors are ipc.NoKey with a hint.
+type Agent struct {
+	// Path is the socket.
+	Path string
+	// Source says how it was found, for people.
+	Source string
+}
+
+// String names the agent in messages.
+func (a Agent) String() string { return a.Path }
+
+// Check says whether there is a socket of ours at the path and somebody answers it. Only the kernel is asked.
+func (a Agent) Check(ctx context.Context) error {
+	return a.session(ctx, askLimit, func(agent.ExtendedAgent, *wire) error { return nil })
+}
+
+// session dials and runs f. A failure of the connection comes back as an error of the agent, a cancelled ctx as its cause.
+func (a Agent) session(ctx context.Context, limit time.Duration, f func(agent.ExtendedAgent, *wire) error) error {
+	start := time.Now()
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var w wire
+	err := a.exchange(limited, &w, f)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Cause(ctx)
+	case isTimeout(w.err):
+		return a.errTimeout(time.Since(start))
+	case isGone(w.err):
+		return a.errGone(w.err)
+	}
+	return err
+}
+
+func (a Agent) exchange(ctx context.Context, w *wire, f func(agent.ExtendedAgent, *wire) error) error {
+	if err := checkSocket(a.Path); err != nil {
+		return a.errDial(err)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", a.Path)
+	if err != nil {
+		return a.errDial(err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	w.conn = conn
+	return f(agent.NewClient(w), w)
+}
+
+// checkSocket refuses what another user may have put in an agent's place. A link is followed: people point one at
+// whatever agent is current.
+func checkSocket(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return errors.New("it is not a socket")
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("the socket belongs to another user")
+	}
+	return nil
+}
+
+// wire is the connection as the agent client sees it. It remembers what the client's errors leave out: whether the
+// connection failed, and what kind of message was answered. It is no io.Closer, so that the client starts no goroutine.
+type wire struct {
+	conn net.Conn
+	err  error
+	head []byte
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	w.head = w.head[:0]
+	n, err := w.conn.Write(p)
+	w.note(err)
+	return n, err
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.conn.Read(p)
+	w.head = append(w.head, p[:min(n, max(0, headSize-len(w.head)))]...)
+	w.note(err)
+	return n, err
+}
+
+func (w *wire) note(err error) {
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+}
+
+const (
+	// headSize is a message's length and type, draft-miller-ssh-agent section 3.
+	headSize = 5
+	// agentFailure is SSH_AGENT_FAILURE, draft-miller-ssh-agent section 6.1.
+	agentFailure = 5
+)
+
+// refused reports whether the agent understood the last request and said no.
+func (w *wire) refused() bool {
+	return len(w.head) == headSize && w.head[4] == agentFailure
+}

@@ -1,0 +1,90 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+)
+
+// noKey makes the error of an agent that could not do what it was asked: one sentence of cause, one of cure.
+func noKey(hint, format string, args ...any) error {
+	_ = hint
+	return fmt.Errorf(format, args...)
+}
+
+// The cures. They name only what whoever has lnk also has.
+const (
+	hintStart   = "start one with ssh-agent, or set SSH_AUTH_SOCK"
+	hintAdd     = "lnk key add"
+	hintUnlock  = "unlock the agent if it is locked, else: lnk key add"
+	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
+	hintAgain   = "start it again and load the key: lnk key add"
+	hintPrompt  = "answer the agent's prompt, or restart the agent"
+	hintOther   = "use another agent: set SSH_AUTH_SOCK, or agent_socket in the profile"
+)
+
+func errNoAgent() error {
+	return noKey(hintStart, "no ssh-agent is running")
+}
+
+func (a Agent) errDial(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return noKey(hintStart, "no ssh-agent is running at %s: %w", a, err)
+	case isTimeout(err):
+		return noKey(hintPrompt, "ssh-agent at %s does not take connections: %w", a, err)
+	}
+	return noKey(hintOther, "cannot reach ssh-agent at %s: %w", a, err)
+}
+
+func (a Agent) errTimeout(limit time.Duration) error {
+	return noKey(hintPrompt, "ssh-agent at %s did not answer within %s", a, limit.Round(time.Millisecond))
+}
+
+func (a Agent) errGone(err error) error {
+	return noKey(hintAgain, "ssh-agent at %s went away before it answered: %w", a, err)
+}
+
+func (a Agent) errGarbage(err error) error {
+	return noKey(hintOther, "ssh-agent at %s gave an answer that makes no sense: %w", a, err)
+}
+
+func (a Agent) errEmpty() error {
+	return noKey(hintUnlock, "ssh-agent at %s is locked or holds no key", a)
+}
+
+func (a Agent) errAbsent(id peer.ID) error {
+	return noKey(hintAdd, "ssh-agent at %s does not hold key %s: it was not loaded, or its time ran out", a, id)
+}
+
+func (a Agent) errRefused(id peer.ID) error {
+	return noKey(hintConfirm, "ssh-agent at %s refused to sign with key %s: not confirmed, or the key is restricted", a, id)
+}
+
+func (a Agent) errOtherKey(id peer.ID) error {
+	return noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, id)
+}
+
+func (a Agent) errCannot(what string) error {
+	return noKey(hintUnlock, "ssh-agent at %s refused to %s", a, what)
+}
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
+}
+
+func isGone(err error) bool {
+	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
+}

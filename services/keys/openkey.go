@@ -1,0 +1,60 @@
+package keys
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"golang.org/x/crypto/ssh"
+)
+
+// openedKey is a private key for the moment between file and agent.
+type openedKey struct {
+	key     ed25519.PrivateKey
+	id      peer.ID
+	comment string
+}
+
+func openKey(ctx context.Context, path string, passphrase func(context.Context) ([]byte, error)) (openedKey, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return openedKey{}, fmt.Errorf("cannot read key: %w", err)
+	}
+	defer clear(data)
+	var secret []byte
+	if isEncrypted(data) {
+		if secret, err = passphrase(ctx); err != nil {
+			return openedKey{}, fmt.Errorf("cannot open key %s: %w", path, err)
+		}
+		defer clear(secret)
+	}
+	key, err := decodeKey(data, secret)
+	if err != nil {
+		return openedKey{}, fmt.Errorf("cannot open key %s: %w", path, err)
+	}
+	id, err := peer.FromPublicKey(key.Public().(ed25519.PublicKey))
+	return openedKey{key, id, comment(path, id)}, err
+}
+
+func isEncrypted(data []byte) bool {
+	var locked *ssh.PassphraseMissingError
+	_, err := ssh.ParseRawPrivateKey(data)
+	return errors.As(err, &locked)
+}
+
+// comment is what the .pub file beside the key says, so that ssh-add -l shows what people know; else the peer id.
+func comment(path string, id peer.ID) string {
+	line, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		return string(id)
+	}
+	fields := strings.SplitN(strings.TrimSpace(string(line)), " ", 3)
+	if len(fields) < 3 {
+		return string(id)
+	}
+	return fields[2]
+}

@@ -1,0 +1,115 @@
+package keys
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// Signer makes signatures with one device key.
+type Signer interface {
+	// PublicKey is the key that signs, 32 bytes.
+	PublicKey() ed25519.PublicKey
+	// Sign returns the 64-byte Ed25519 signature over msg itself. Callers sign only what they have built or parsed
+	// themselves, and in SSHSIG form unless a standard demands raw bytes (SignSSHSIG).
+	Sign(ctx context.Context, msg []byte) ([]byte, error)
+}
+
+// maxSigned is the longest message in bytes that every agent takes: OpenSSH closes the connection on requests over 256 KiB.
+const maxSigned = 256<<10 - 1<<10
+
+// AgentSigner signs with a key that an agent holds. It is safe for concurrent use.
+type AgentSigner struct {
+	agent Agent
+	id    peer.ID
+	pub   ed25519.PublicKey
+}
+
+// Signer returns a signer for one of the agent's keys. Nothing is asked of the agent until Sign.
+func (a Agent) Signer(id peer.ID) *AgentSigner {
+	return &AgentSigner{agent: a, id: id, pub: id.PublicKey()}
+}
+
+// PublicKey returns the key that signs.
+func (s *AgentSigner) PublicKey() ed25519.PublicKey { return s.pub }
+
+// Sign asks the agent, for at most a minute, and returns only a signature that verifies. Errors are ipc.NoKey with a
+// hint; ipc.TooLarge for messages that agents do not take; ctx's when that was cancelled.
+func (s *AgentSigner) Sign(ctx context.Context, msg []byte) ([]byte, error) {
+	if len(msg) > maxSigned {
+		return nil, fmt.Errorf("cannot sign %d bytes: an ssh-agent takes %d", len(msg), maxSigned)
+	}
+	var sig *ssh.Signature
+	err := s.agent.session(ctx, signLimit, func(client agent.ExtendedAgent, w *wire) (err error) {
+		sig, err = client.Sign(sshKey(s.pub), msg)
+		if err != nil && w.refused() {
+			return s.diagnose(client, w)
+		}
+		if err != nil {
+			return s.agent.errGarbage(err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if sig.Format != ssh.KeyAlgoED25519 || len(sig.Rest) != 0 || !Verify(s.pub, msg, sig.Blob) {
+		return nil, s.agent.errOtherKey(s.id)
+	}
+	return sig.Blob, nil
+}
+
+// diagnose finds out why the agent refused. It is asked afterwards, as the usual signature needs no second question.
+func (s *AgentSigner) diagnose(client agent.ExtendedAgent, w *wire) error {
+	held, err := client.List()
+	switch {
+	case err != nil:
+		return s.agent.explain(err, w, "list its keys")
+	case len(held) == 0:
+		return s.agent.errEmpty()
+	}
+	for _, k := range held {
+		if string(k.Blob) == string(sshKey(s.pub).Marshal()) {
+			return s.agent.errRefused(s.id)
+		}
+	}
+	return s.agent.errAbsent(s.id)
+}
+
+// sshKey wraps raw bytes for x/crypto. A key of the wrong length is one that no agent holds.
+func sshKey(pub ed25519.PublicKey) ssh.PublicKey {
+	if len(pub) != ed25519.PublicKeySize {
+		pub = make(ed25519.PublicKey, ed25519.PublicKeySize)
+	}
+	key, err := ssh.NewPublicKey(pub)
+	if err != nil {
+		panic(err) // The length is the only thing that can be wrong.
+	}
+	return key
+}
+
+// CryptoSigner is s as the standard library knows signers, for TLS and X.509; signatures end with ctx.
+func CryptoSigner(ctx context.Context, s Signer) crypto.Signer { return cryptoSigner{ctx, s} }
+
+type cryptoSigner struct {
+	ctx context.Context
+	Signer
+}
+
+// Public returns an ed25519.PublicKey.
+func (c cryptoSigner) Public() crypto.PublicKey { return c.PublicKey() }
+
+// Sign signs the message itself; hashed messages (Ed25519ph) are refused, as agents cannot make them.
+func (c cryptoSigner) Sign(_ io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts != nil && opts.HashFunc() != 0 {
+		return nil, errors.New("cannot sign a hashed message: an ssh-agent makes plain Ed25519 signatures")
+	}
+	return c.Signer.Sign(c.ctx, msg)
+}
