@@ -81,7 +81,7 @@ func start(t *testing.T, mode string, env []string, args ...string) *started {
 	}
 	t.Cleanup(func() { _ = log.Close() })
 	d.Stderr = log
-	d.Env = append([]string{role + "=" + mode, "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "JOURNAL_STREAM=" + streamOf(t, log, env)}, env...)
+	d.Env = append([]string{"GORACE=atexit_sleep_ms=0", role + "=" + mode, "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "JOURNAL_STREAM=" + streamOf(t, log, env)}, env...)
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
