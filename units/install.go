@@ -15,9 +15,10 @@ import (
 	"github.com/lnk-suite/lnk/services/profile"
 )
 
-// loaded are patterns for whatever of ours the manager has loaded: sockets before services, or a connection would start
-// a service again that was just stopped. They are patterns, as naming a unit that is not loaded is an error.
-var loaded = []string{"lnk-busd*.socket", "lnk-gitd@*.socket", "lnk-busd*.service", "lnk-gitd@*.service"}
+// loaded are patterns for whatever of ours the manager has loaded, in the order in which to stop it: the users of the bus
+// first, as they publish while they leave, and as one that starts would start its socket again. They are patterns, as
+// naming a unit that is not loaded is an error.
+var loaded = []string{"lnk-gitd@*.socket", "lnk-gitd@*.service", "lnk-busd*.socket", "lnk-busd*.service"}
 
 // sockets names the socket units of the suite for these peers.
 func sockets(peers []peer.ID) []string {
@@ -91,9 +92,14 @@ func (m *Manager) reload(ctx context.Context) error {
 	return err
 }
 
+// stop waits until everything of ours has left. One job at a time: among the jobs of one call there is no such order.
 func (m *Manager) stop(ctx context.Context) error {
-	_, err := m.systemctl(ctx, append([]string{"stop", "--"}, loaded...)...)
-	return err
+	for units := range slices.Chunk(loaded, 2) {
+		if _, err := m.systemctl(ctx, append([]string{"stop", "--"}, units...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Enable makes the bus and the git daemons of these peers listen, now and after the next log-in.

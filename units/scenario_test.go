@@ -20,6 +20,7 @@ func runScenarios(t *testing.T) {
 	t.Run("crash", r.testCrash)
 	t.Run("missing program", r.testMissingProgram)
 	t.Run("quick activations", r.testQuickActivations)
+	t.Run("exit race", r.testExitRace)
 	t.Run("uninstall", r.testUninstall)
 }
 
@@ -95,7 +96,7 @@ func (r *rig) testCrash(t *testing.T) {
 // testMissingProgram: while the program is gone, callers wait; when it is back, they are answered.
 func (r *rig) testMissingProgram(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "lnk-gitd")
-	id, socket := r.peer(t, 5, "[Service]\nExecStart=\nExecStart="+program+"\n")
+	id, socket := r.peer(t, 5, "[Service]\nExecStart=\nExecStart="+program+" --peer=%i\n")
 	answer := make(chan error, 1)
 	go func() {
 		_, err := ask(socket)

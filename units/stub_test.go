@@ -1,48 +1,41 @@
 package units
 
 import (
-	"bufio"
-	"flag"
+	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/services/daemon"
 )
 
+// TestMain makes this binary a stand-in for a daemon when it is called by the name of one.
 func TestMain(m *testing.M) {
-	if strings.HasPrefix(filepath.Base(os.Args[0]), "lnk-") {
-		stub()
-		return
+	if name := filepath.Base(os.Args[0]); strings.HasPrefix(name, "lnk-") {
+		service := strings.TrimPrefix(strings.Replace(name, "busd", "bus", 1), "lnk-")
+		os.Exit(daemon.Main(daemon.Spec{Program: name, Service: service, PerPeer: service == "gitd", Start: startStub}))
 	}
 	os.Exit(m.Run())
 }
 
-func stub() {
-	idle := flag.Duration("idle", 15*time.Minute, "")
-	flag.String("peer", "", "")
-	flag.Parse()
-	l, err := net.FileListener(os.NewFile(3, "l"))
-	if err != nil {
-		panic(err)
-	}
-	if n, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET")); err == nil {
-		fmt.Fprint(n, "READY=1")
-		n.Close()
-	} else {
-		panic(err)
-	}
+// stub answers each byte with its process id.
+type stub struct{ *activate.Activity }
+
+func startStub(_ context.Context, env daemon.Env) (daemon.Service, error) { return stub{env.Activity}, nil }
+
+func (s stub) Serve(_ context.Context, c *activate.Conn) {
+	b := make([]byte, 1)
 	for {
-		l.(*net.UnixListener).SetDeadline(time.Now().Add(*idle))
-		c, err := l.Accept()
-		if err != nil {
+		if _, err := c.Read(b); err != nil {
 			return
 		}
-		r := bufio.NewReader(c)
-		r.ReadByte()
-		fmt.Fprintln(c, os.Getpid())
-		c.Close()
+		s.Add(1)
+		_, _ = fmt.Fprintln(c, os.Getpid())
+		s.Add(-1)
 	}
 }
+
+func (stub) Close(context.Context) error { return nil }
