@@ -31,7 +31,7 @@ func write(path string, data []byte, perm os.FileMode, place func(from, to strin
 	if err := place(temp.Name(), path); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err))
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
 func fill(f *os.File, data []byte, perm os.FileMode) error {
@@ -39,7 +39,8 @@ func fill(f *os.File, data []byte, perm os.FileMode) error {
 	return errors.Join(err, f.Chmod(perm), f.Sync(), f.Close())
 }
 
-func syncDir(dir string) error {
+// SyncDir makes the names in a folder survive a crash: fsync of a file keeps its bytes, not its name.
+func SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,0 +1,101 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"golang.org/x/crypto/ssh"
+)
+
+// Namespaces of what the suite itself signs. A signature made for one purpose is no good for another, nor as git's
+// ("git") or a file's ("file"), as the namespace is part of what is signed.
+const (
+	NamespaceSigRefs  = "lnk-sigrefs"  // signed refs
+	NamespaceIdentity = "lnk-identity" // consent to an identity document
+	NamespacePackage  = "lnk-package"  // packages for a fleet
+	NamespaceAuth     = "lnk-auth"     // who makes a request
+)
+
+// ErrSignature is in the chain when a signature is well-formed but not the one that was asked for.
+var ErrSignature = errors.New("signature does not verify")
+
+// SignSSHSIG signs msg in SSHSIG form (PROTOCOL.sshsig of OpenSSH) and returns it armored, as ssh-keygen -Y sign does.
+// The namespace must not be empty. Errors are the signer's.
+func SignSSHSIG(ctx context.Context, s Signer, namespace string, msg []byte) ([]byte, error) {
+	return SignSSHSIGReader(ctx, s, namespace, bytes.NewReader(msg))
+}
+
+// SignSSHSIGReader is SignSSHSIG over all that r yields, of any length. Only its hash goes to the signer.
+func SignSSHSIGReader(ctx context.Context, s Signer, namespace string, r io.Reader) ([]byte, error) {
+	if namespace == "" {
+		return nil, errors.New("cannot sign without a namespace")
+	}
+	hash := sha512.New()
+	if _, err := io.Copy(hash, r); err != nil {
+		return nil, fmt.Errorf("cannot read what is to be signed: %w", err)
+	}
+	sig, err := s.Sign(ctx, signedBlob(namespace, "", hashSHA512, hash.Sum(nil)))
+	if err != nil {
+		return nil, err
+	}
+	return armor(ssh.Marshal(envelope{
+		Version: sshsigVersion, PublicKey: sshKey(s.PublicKey()).Marshal(), Namespace: namespace, Hash: hashSHA512,
+		Signature: ssh.Marshal(ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: sig}),
+	})), nil
+}
+
+// VerifySSHSIG says whether armored is a signature over msg by the Ed25519 key pub, in that namespace. The error is
+// ErrSignature with the reason, or says what is malformed.
+func VerifySSHSIG(pub []byte, namespace string, msg, armored []byte) error {
+	return VerifySSHSIGReader(pub, namespace, bytes.NewReader(msg), armored)
+}
+
+// VerifySSHSIGReader is VerifySSHSIG over all that r yields.
+func VerifySSHSIGReader(pub []byte, namespace string, r io.Reader, armored []byte) error {
+	id, err := peer.FromPublicKey(pub)
+	if err != nil {
+		return err
+	}
+	sig, err := ParseSSHSIG(armored)
+	if err != nil {
+		return err
+	}
+	if sig.Peer != id {
+		return fmt.Errorf("%w: it is by %s, not by %s", ErrSignature, sig.Fingerprint(), id)
+	}
+	return sig.Verify(namespace, r)
+}
+
+// Verify says whether s is a signature in that namespace, by the key that it names, over all that r yields. Whether
+// that key means anything is another question: compare Peer, or ask AllowedSigners.
+func (s *SSHSIG) Verify(namespace string, r io.Reader) error {
+	if namespace == "" || s.Namespace != namespace {
+		return fmt.Errorf("%w: its namespace is %q, not %q", ErrSignature, s.Namespace, namespace)
+	}
+	hash := hashes[s.hash]()
+	if _, err := io.Copy(hash, r); err != nil {
+		return fmt.Errorf("cannot read what was signed: %w", err)
+	}
+	if !s.verifyBlob(signedBlob(s.Namespace, s.reserved, s.hash, hash.Sum(nil))) {
+		return fmt.Errorf("%w: not these bytes, or not by %s", ErrSignature, s.Fingerprint())
+	}
+	return nil
+}
+
+func (s *SSHSIG) verifyBlob(blob []byte) bool {
+	switch s.key.Type() {
+	case ssh.KeyAlgoED25519:
+		return s.signature.Format == ssh.KeyAlgoED25519 && len(s.signature.Rest) == 0 && Verify(s.Peer.PublicKey(), blob, s.signature.Blob)
+	case ssh.KeyAlgoSKED25519:
+		return verifySK(s.key.Marshal(), blob, s.signature)
+	case ssh.KeyAlgoRSA:
+		// PROTOCOL.sshsig section 3.2.1 forbids SHA-1.
+		return s.signature.Format != ssh.KeyAlgoRSA && s.key.Verify(blob, s.signature) == nil
+	}
+	return s.key.Verify(blob, s.signature) == nil
+}
