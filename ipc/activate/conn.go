@@ -18,8 +18,8 @@ type Conn struct {
 	conns *conns
 }
 
-// Draining returns a channel that is closed when the daemon leaves. By then reading from the connection gives what was
-// queued, and EOF after that.
+// Draining returns a channel that is closed when the daemon leaves. From then on reading from the connection gives what
+// was queued, and EOF after that; whoever reads EOF without being a hung-up client finds the channel closed.
 func (c *Conn) Draining() <-chan struct{} { return c.conns.draining }
 
 // Hijack says that the connection carries a dialogue of another protocol from now on, one that must not see EOF in its
@@ -79,14 +79,14 @@ func (s *conns) remove(c *Conn) {
 // drain lets every connection end after what is queued. A failing CloseRead means that the other end is gone.
 func (s *conns) drain() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.left = true
+	close(s.draining) // first: a reader must not take the end of its input for a client that hung up
 	for c, state := range s.open {
 		if state == ours {
 			_ = c.CloseRead()
 		}
 	}
-	s.mu.Unlock()
-	close(s.draining)
 }
 
 // cut closes what is still open.

@@ -12,9 +12,10 @@
 //  1. Stop accepting and wait until the accept loops have ended. If somebody came meanwhile, resume.
 //  2. Close the listeners. The service manager has its own copies: whoever connects from now on waits in the queue and
 //     is served by the next instance. A socket that was handed in is never unlinked.
-//  3. Shut down the reading side of every connection. What was written before can still be read and is served; a later
-//     write fails at the client with EPIPE, so it knows that the request was not executed and sends it again.
-//  4. Close the channel of [Conn.Draining], so that handlers tell their clients, and wait for the handlers.
+//  3. Close the channel of [Conn.Draining], so that handlers tell their clients.
+//  4. Shut down the reading side of every connection, and wait for the handlers. What was written before can still be
+//     read and is served; a later write fails at the client with EPIPE, so it knows that the request was not executed and
+//     sends it again.
 //
 // Nothing is ambiguous to a client then: a request was answered, or it was provably not executed.
 package activate

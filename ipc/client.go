@@ -1,0 +1,180 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// callTimeout is the deadline of a unary call whose context has none. Without one, a daemon that crashes over and over
+// behind an activated socket would keep its clients waiting for ever.
+const callTimeout = 30 * time.Second
+
+// A Client calls methods of the service behind one socket. It dials when the first call needs it, sends all calls over one
+// connection, and dials again when that is lost. A call that provably was not executed is sent again; one that may have
+// been is not, and fails with Unavailable. A Client is safe for concurrent use.
+type Client struct {
+	path string
+	ua   []byte
+
+	// Trace, if set before the first call, sees every frame, without its length: sent ones and received ones. The
+	// slice is valid during the call. See DiagnosticFrame.
+	Trace func(sent bool, frame []byte)
+
+	current atomic.Pointer[clientConn]
+	dialing chan struct{} // holds a token while somebody dials
+
+	mu     sync.Mutex
+	conns  map[*clientConn]struct{} // whose readers run
+	free   []*pendingCall
+	closed bool
+	wg     sync.WaitGroup // readers
+}
+
+// NewClient returns a client of the socket at path. Ua names the program and its version, "lnk/1.2.0"; it crosses the
+// wire with at most 16 bytes and is for diagnosis only. NewClient does no I/O.
+func NewClient(path, ua string) *Client {
+	return &Client{path: path, ua: userAgent(ua), dialing: make(chan struct{}, 1), conns: map[*clientConn]struct{}{}}
+}
+
+// userAgent fits ua into the RFC's 4 to 16 bytes.
+func userAgent(ua string) []byte {
+	fitted := []byte(ua)
+	for len(fitted) < minUserAgent {
+		fitted = append(fitted, '.')
+	}
+	return fitted[:min(len(fitted), sendUserAgent)]
+}
+
+// Close hangs up and waits for the client's goroutines. Calls in flight fail with Unavailable.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	for conn := range c.conns {
+		_ = conn.net.Close()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+	return nil
+}
+
+var errClosed = &Error{Code: Unavailable, Message: "the client is closed"}
+
+// Call calls the method and waits for its answer. The deadline is ctx's, or 30 s if it has none. When ctx ends, Call returns
+// at once and the handler is told to stop.
+func (m Unary[A, R]) Call(ctx context.Context, c *Client, args A) (result R, err error) {
+	p := c.takeCall()
+	if p.arguments, err = appendArguments(p.arguments, args); err != nil {
+		return result, err
+	}
+	if err := c.roundTrip(ctx, m.Name, p); err != nil {
+		return result, err
+	}
+	defer c.putCall(p)
+	return decodeResult[R](m.Name, p.payload)
+}
+
+func appendArguments[A any](dst []byte, args A) ([]byte, error) {
+	if _, empty := any(args).(Empty); empty {
+		return dst, nil
+	}
+	dst, err := appendValue(dst, args)
+	if err != nil {
+		return dst, Errorf(BadRequest, "bad arguments: %w", err)
+	}
+	return dst, nil
+}
+
+func decodeResult[R any](method string, payload []byte) (R, error) {
+	if payload == nil {
+		payload = emptyMap
+	}
+	result, err := decodeValue[R](payload, true)
+	if err != nil {
+		return result, Errorf(Corrupt, "cannot read the answer to %s: %w", method, err)
+	}
+	return result, nil
+}
+
+// CallRaw calls a method by name. Arguments are one CBOR item, or nil for none; so is the result.
+func (c *Client) CallRaw(ctx context.Context, method string, arguments []byte) ([]byte, error) {
+	p := c.takeCall()
+	p.arguments = append(p.arguments, arguments...)
+	if err := c.roundTrip(ctx, method, p); err != nil {
+		return nil, err
+	}
+	defer c.putCall(p)
+	return append([]byte(nil), p.payload...), nil
+}
+
+// roundTrip sends p until it is answered, over as many connections as it takes. If it returns an error, p must not be
+// used again.
+func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(callTimeout)
+	}
+	p.deadline, p.watched = deadline, !ok
+	for attempt := 0; ; attempt++ {
+		err := c.try(ctx, method, p)
+		if !errors.Is(err, errNotExecuted) {
+			return err
+		}
+		if err := pause(ctx, attempt, deadline); err != nil {
+			return callError(err, method)
+		}
+	}
+}
+
+func (c *Client) try(ctx context.Context, method string, p *pendingCall) error {
+	conn, err := c.connect(ctx, p.deadline)
+	if err != nil {
+		return callError(err, method)
+	}
+	return conn.roundTrip(ctx, method, p)
+}
+
+// errNotExecuted marks a call that the daemon did not and will not run.
+var errNotExecuted = errors.New("not executed")
+
+// pause waits before the next attempt: not at all at first, as the next instance is usually up, then up to 100 ms.
+func pause(ctx context.Context, attempt int, deadline time.Time) error {
+	const free, longest = 3, 100 * time.Millisecond
+	if attempt < free {
+		return ctx.Err()
+	}
+	delay := min(time.Millisecond<<min(attempt-free, 10), longest)
+	if !deadline.IsZero() && time.Until(deadline) < delay {
+		return context.DeadlineExceeded
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// deadlineOf returns the deadline of ctx, zero for none.
+func deadlineOf(ctx context.Context) time.Time {
+	deadline, _ := ctx.Deadline()
+	return deadline
+}
+
+// callError gives context errors a code and the method's name.
+func callError(err error, method string) error {
+	var e *Error
+	switch {
+	case err == nil || errors.As(err, &e) || errors.Is(err, errNotExecuted):
+		return err
+	case errors.Is(err, context.Canceled):
+		return Errorf(Cancelled, "%s was cancelled: %w", method, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return Errorf(DeadlineExceeded, "%s was not answered in time: %w", method, err)
+	}
+	return Errorf(Unavailable, "cannot call %s: %w", method, err)
+}

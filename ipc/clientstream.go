@@ -1,0 +1,101 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// Call starts the stream and yields its items as they come; an error ends it. The daemon is told to stop when the loop is left
+// or ctx ends. There is no deadline unless ctx has one. A consumer may take its time: the daemon sends only a little
+// ahead, and other calls of the same client go on.
+func (m Stream[A, R]) Call(ctx context.Context, c *Client, args A) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		var none R
+		arguments, err := appendArguments(nil, args)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		for payload, err := range c.StreamRaw(ctx, m.Name, arguments) {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			item, err := decodeResult[R](m.Name, payload)
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// StreamRaw calls a streaming method by name. Arguments are one CBOR item, or nil for none; so are the items, which
+// the caller may keep.
+func (c *Client) StreamRaw(ctx context.Context, method string, arguments []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for attempt := 0; ; attempt++ {
+			err := c.streamOnce(ctx, method, arguments, yield)
+			if !errors.Is(err, errNotExecuted) {
+				yieldError(yield, err)
+				return
+			}
+			if err := pause(ctx, attempt, deadlineOf(ctx)); err != nil {
+				yieldError(yield, callError(err, method))
+				return
+			}
+		}
+	}
+}
+
+// errStopped says that the consumer left the loop and must not be called again.
+var errStopped = errors.New("stopped by the consumer")
+
+func yieldError(yield func([]byte, error) bool, err error) {
+	if err != nil && !errors.Is(err, errStopped) {
+		yield(nil, err)
+	}
+}
+
+func (c *Client) streamOnce(ctx context.Context, method string, arguments []byte, yield func([]byte, error) bool) error {
+	p := &pendingCall{arguments: arguments, stream: newInbox(), deadline: deadlineOf(ctx)}
+	conn, err := c.connect(ctx, p.deadline)
+	if err != nil {
+		return callError(err, method)
+	}
+	if err := conn.send(ctx, method, p); err != nil {
+		return callError(err, method)
+	}
+	defer conn.leave(p)
+	return conn.consume(ctx, method, p, yield)
+}
+
+// consume yields items until the stream ends.
+func (k *clientConn) consume(ctx context.Context, method string, p *pendingCall, yield func([]byte, error) bool) error {
+	for started := false; ; started = true {
+		item, ok, err := p.stream.take(ctx)
+		switch {
+		case err != nil && started && errors.Is(err, errNotExecuted):
+			return Errorf(Unavailable, "%s broke off: the daemon went away", method)
+		case !ok:
+			return callError(err, method)
+		case !yield(item, nil):
+			return errStopped
+		}
+		if n := p.stream.refill(); n > 0 {
+			k.grant(p.id, n)
+		}
+	}
+}
+
+func (k *clientConn) grant(id uint32, n uint64) {
+	c := call{credit: optional{n, true}}
+	k.sendUrgent(&request{ua: k.client.ua, rq: idBytes(id), payload: c.appendTo(nil)})
+}
+
+// leave cancels the stream if it has not ended.
+func (k *clientConn) leave(p *pendingCall) {
+	if k.abandon(p) {
+		k.cancel(p.id)
+	}
+}

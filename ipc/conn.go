@@ -1,0 +1,211 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// requestID is an rq as a map key.
+type requestID struct {
+	n uint8
+	b [maxRequestID]byte
+}
+
+func newRequestID(rq []byte) (id requestID) {
+	id.n = uint8(copy(id.b[:], rq))
+	return id
+}
+
+func (id *requestID) bytes() []byte { return id.b[:id.n] }
+
+type connKey struct{}
+
+// A serverConn is the server's side of one connection. One goroutine reads; it runs inline handlers itself and starts a
+// goroutine for every other request.
+type serverConn struct {
+	srv    *Server
+	limits Limits
+	net    net.Conn
+	drain  <-chan struct{}
+	parent context.Context // of the server
+	ctx    context.Context // of the handlers
+	cancel context.CancelFunc
+	in     frameReader
+	out    *writer
+	peer   peerOnce
+
+	mu     sync.Mutex
+	flight map[requestID]*task // without final answer
+	queue  []*task             // not yet started, in order of arrival
+	held   int                 // bytes of the requests in flight
+	live   int                 // goroutines that run tasks
+	empty  chan struct{}       // closed when live drops to zero; nil if nobody waits
+}
+
+func newServerConn(parent context.Context, s *Server, c net.Conn, drain <-chan struct{}) *serverConn {
+	limits := s.Limits.withDefaults()
+	k := &serverConn{
+		srv: s, limits: limits, net: c, drain: drain, parent: parent,
+		in:     frameReader{src: c, limit: limits.MaxFrame, abort: limits.MaxSkip},
+		flight: map[requestID]*task{},
+	}
+	ctx, cancel := context.WithCancel(parent)
+	k.ctx, k.cancel = context.WithValue(ctx, connKey{}, k), cancel
+	k.out = newWriter(c, limits.Stall, func() { _ = c.Close() })
+	return k
+}
+
+func (k *serverConn) close() {
+	k.cancel()
+	_ = k.net.Close()
+}
+
+// readRequests returns when nothing more can be read. Answers of inline handlers are flushed when the next read may block.
+func (k *serverConn) readRequests() error {
+	for {
+		if !k.in.buffered() {
+			k.out.flush()
+		}
+		frame, owned, err := k.in.next()
+		var oversize *oversizeError
+		switch {
+		case err == nil:
+			k.receive(frame, owned)
+		case errors.As(err, &oversize):
+			k.refuseOversize(oversize)
+		default:
+			k.out.flush()
+			return err
+		}
+	}
+}
+
+func (k *serverConn) refuseOversize(e *oversizeError) {
+	var r request
+	_ = r.parse(e.head) // it cannot succeed, but the request id is near the beginning
+	k.refuse(r.rq, Errorf(TooLarge, "%w", e))
+}
+
+// receive acts on one request.
+func (k *serverConn) receive(frame []byte, owned bool) {
+	var r request
+	if err := r.parse(frame); err != nil {
+		k.refuse(r.rq, Errorf(BadRequest, "cannot read the request: %w", err))
+		return
+	}
+	id := newRequestID(r.rq)
+	if t := k.task(id); t != nil {
+		k.amend(t, &r)
+		return
+	}
+	if r.payload == nil {
+		return // a cancel that crossed the final answer
+	}
+	var call call
+	if err := call.parse(r.payload); err != nil {
+		k.refuse(r.rq, Errorf(BadRequest, "cannot read the call: %w", err))
+		return
+	}
+	k.dispatch(id, &call, owned)
+}
+
+// amend handles a request whose id is in flight: a cancel, or credit for a stream. Anything else is a mistake of the
+// client, about which the call in flight must not learn: an answer with its id would be taken for its own.
+func (k *serverConn) amend(t *task, r *request) {
+	if r.payload == nil {
+		t.cancel()
+		return
+	}
+	var call call
+	if err := call.parse(r.payload); err == nil && call.isGrant() && t.method.stream != nil {
+		t.credit.grant(call.credit.n)
+		return
+	}
+	k.refuse(nil, Errorf(BadRequest, "request id %x is in flight: it takes a cancel or, for a stream, credit", r.rq))
+}
+
+// dispatch runs a call, or refuses it.
+func (k *serverConn) dispatch(id requestID, c *call, owned bool) {
+	if c.isGrant() {
+		return // credit that crossed the end of its stream
+	}
+	m := k.srv.Mux.methods[string(c.method)]
+	if err := k.admit(id, c, m); err != nil {
+		k.refuse(id.bytes(), err)
+		return
+	}
+	if k.srv.Activity != nil {
+		k.srv.Activity.Add(1)
+	}
+	if m.inline && k.nothingQueued() {
+		k.runInline(id, m, c)
+		return
+	}
+	k.start(newTask(k, id, m, c, owned))
+}
+
+func (k *serverConn) admit(id requestID, c *call, m *method) error {
+	switch {
+	case c.method == nil:
+		return Errorf(BadRequest, "the call names no method")
+	case m == nil:
+		return Errorf(UnknownMethod, "no method %q here", c.method).WithHint("ipc.describe lists the methods")
+	case string(id.bytes()) == reservedID:
+		return Errorf(BadRequest, "request id 00000000 is reserved")
+	case c.timeout.ok && c.timeout.n == 0:
+		return Errorf(DeadlineExceeded, "the deadline had passed when the call was sent")
+	case m.stream != nil && k.isDraining():
+		return Errorf(GoingAway, "this instance goes away; call again to reach the next one")
+	}
+	return k.admitLoad(c)
+}
+
+func (k *serverConn) admitLoad(c *call) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case len(k.flight) >= k.limits.MaxInFlight:
+		return Errorf(ResourceExhausted, "%d requests are in flight on this connection, which is the limit", len(k.flight))
+	case k.held+len(c.arguments) > k.limits.MaxHeld:
+		return Errorf(ResourceExhausted, "the requests in flight on this connection hold %d bytes, which is the limit", k.held)
+	}
+	return nil
+}
+
+// refuse answers without having started anything. Without a usable id the answer concerns the connection.
+func (k *serverConn) refuse(rq []byte, err error) {
+	if rq == nil || k.task(newRequestID(rq)) != nil {
+		rq = []byte(reservedID)
+	}
+	k.answer(rq, nil, err)
+}
+
+// answer queues a final answer. It waits while the peer does not read what it asked for.
+func (k *serverConn) answer(rq, payload []byte, err error) {
+	b, lost := k.out.begin(k.ctx, time.Time{})
+	if lost != nil {
+		return // nobody is there to hear it
+	}
+	k.out.commit(appendAnswer(b, rq, payload, err))
+}
+
+func appendAnswer(b, rq, payload []byte, err error) []byte {
+	a := response{rq: rq, payload: payload}
+	if err != nil {
+		a = response{rq: rq, isError: true, code: uint64(CodeOf(err)), message: []byte(wireText(err))}
+	}
+	return a.appendTo(b)
+}
+
+// goAway tells the peer to send no more over this connection.
+func (k *serverConn) goAway() {
+	b, err := k.out.beginUrgent()
+	if err != nil {
+		return
+	}
+	k.out.commit(appendAnswer(b, []byte(reservedID), nil, Errorf(GoingAway, "this instance goes away")))
+	k.out.flush()
+}

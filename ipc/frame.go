@@ -1,0 +1,171 @@
+package ipc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	frameHead   = 4         // bytes of length before every envelope
+	smallBuffer = 4 << 10   // what a connection reads into at first: an idle one costs little more
+	largeBuffer = 64 << 10  // what a busy one reads into: many frames per system call
+	firstChunk  = 256 << 10 // how much of a large frame is allocated before any of it has come
+	peekBytes   = 256       // of an oversize frame: enough to find the request id
+)
+
+// A frameReader cuts a byte stream into frames. It checks each length before it allocates, and never allocates more than
+// firstChunk for bytes that have not come.
+type frameReader struct {
+	src   io.Reader
+	limit int // frames above are skipped and reported as oversize
+	abort int // frames above end the connection
+	buf   []byte
+	r, w  int // buf[r:w] is read and not yet consumed
+	skip  int // bytes of an oversize frame that are still to be dropped
+	full  bool
+	trace func(frame []byte)
+}
+
+// An oversizeError reports a frame above the limit. Head holds its first bytes, valid until the next read.
+type oversizeError struct {
+	size, limit int
+	head        []byte
+}
+
+func (e *oversizeError) Error() string {
+	return fmt.Sprintf("message of %d bytes exceeds the limit of %d", e.size, e.limit)
+}
+
+// buffered reports whether next returns without reading from the source.
+func (f *frameReader) buffered() bool {
+	have := f.w - f.r
+	return f.skip == 0 && have >= frameHead && have-frameHead >= f.size()
+}
+
+func (f *frameReader) size() int { return int(binary.BigEndian.Uint32(f.buf[f.r:])) }
+
+// next returns the next envelope, without its length. If owned, the caller may keep it; otherwise it is valid until the
+// following call. The error is io.EOF at the end of the stream between frames, *oversizeError for a frame that is
+// skipped, or final.
+func (f *frameReader) next() (frame []byte, owned bool, err error) {
+	if err := f.drop(); err != nil {
+		return nil, false, err
+	}
+	if err := f.fill(frameHead); err != nil {
+		return nil, false, err
+	}
+	size := f.size()
+	switch {
+	case size > f.abort:
+		return nil, false, fmt.Errorf("message of %d bytes exceeds the limit of %d by far", size, f.limit)
+	case size > f.limit:
+		return nil, false, f.oversize(size)
+	case size > largeBuffer-frameHead:
+		frame, err = f.large(size)
+		owned = true
+	default:
+		frame, err = f.small(size)
+	}
+	if err == nil && f.trace != nil {
+		f.trace(frame)
+	}
+	return frame, owned, err
+}
+
+func (f *frameReader) small(size int) ([]byte, error) {
+	if err := f.fill(frameHead + size); err != nil {
+		return nil, err
+	}
+	start := f.r + frameHead
+	f.r = start + size
+	return f.buf[start:f.r:f.r], nil
+}
+
+// large reads a frame into memory of its own.
+func (f *frameReader) large(size int) ([]byte, error) {
+	f.r += frameHead
+	frame := make([]byte, min(size, firstChunk))
+	have := copy(frame, f.buf[f.r:f.w])
+	f.r += have
+	for {
+		n, err := io.ReadFull(f.src, frame[have:])
+		have += n
+		if err != nil {
+			return nil, truncated(err)
+		}
+		if have == size {
+			return frame, nil
+		}
+		frame = append(make([]byte, 0, size), frame...)[:size]
+	}
+}
+
+func (f *frameReader) oversize(size int) error {
+	peek := min(size, peekBytes)
+	if err := f.fill(frameHead + peek); err != nil {
+		return err
+	}
+	head := f.buf[f.r+frameHead : f.r+frameHead+peek]
+	f.skip = frameHead + size
+	return &oversizeError{size: size, limit: f.limit, head: head}
+}
+
+// drop reads past an oversize frame.
+func (f *frameReader) drop() error {
+	for f.skip > 0 {
+		if f.r == f.w {
+			if err := f.fill(1); err != nil {
+				return truncated(err)
+			}
+		}
+		n := min(f.skip, f.w-f.r)
+		f.r += n
+		f.skip -= n
+	}
+	return nil
+}
+
+// fill reads until n bytes are buffered.
+func (f *frameReader) fill(n int) error {
+	for f.w-f.r < n {
+		f.makeRoom(n)
+		m, err := f.src.Read(f.buf[f.w:])
+		f.w += m
+		f.full = f.w == len(f.buf)
+		if m == 0 && err != nil {
+			if f.w > f.r {
+				err = truncated(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom lets n bytes fit, and doubles the buffer of a connection that keeps filling it.
+func (f *frameReader) makeRoom(n int) {
+	want := max(len(f.buf), smallBuffer)
+	if f.full {
+		want = min(2*want, largeBuffer)
+	}
+	for want < n {
+		want *= 2
+	}
+	if want > len(f.buf) {
+		grown := make([]byte, want)
+		f.w = copy(grown, f.buf[f.r:f.w])
+		f.r, f.buf, f.full = 0, grown, false
+		return
+	}
+	f.w = copy(f.buf, f.buf[f.r:f.w])
+	f.r = 0
+}
+
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

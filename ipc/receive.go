@@ -1,0 +1,172 @@
+package ipc
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// read delivers answers until the connection ends, and then tells those who still wait.
+func (k *clientConn) read() {
+	defer k.client.forget(k)
+	err := k.readAnswers()
+	_ = k.net.Close()
+	k.stopWatching()
+	k.lose(err)
+}
+
+func (k *clientConn) readAnswers() error {
+	for {
+		frame, owned, err := k.in.next()
+		var oversize *oversizeError
+		switch {
+		case err == nil:
+			err = k.receive(frame, owned)
+		case errors.As(err, &oversize):
+			err = k.receiveOversize(oversize)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// receive delivers one answer. A broken one ends the connection, unless it is clear whom to tell.
+func (k *clientConn) receive(frame []byte, owned bool) error {
+	var r response
+	err := r.parse(frame)
+	if err != nil {
+		return k.fail(r.rq, Errorf(Corrupt, "cannot read the answer: %w", err))
+	}
+	if string(r.rq) == reservedID {
+		return k.announced(&r)
+	}
+	id, ok := callID(r.rq)
+	if !ok {
+		return Errorf(Corrupt, "the daemon answered to the request id %x, which was not sent", r.rq)
+	}
+	if r.isError {
+		return k.fail(r.rq, errorFromWire(r.code, string(r.message)))
+	}
+	return k.deliver(id, r.payload, owned)
+}
+
+func callID(rq []byte) (uint32, bool) {
+	if len(rq) != 4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(rq), true
+}
+
+// deliver hands over the payload of an ok. The entry goes first: a caller that has its answer may reuse p at once.
+func (k *clientConn) deliver(id uint32, payload []byte, owned bool) error {
+	k.mu.Lock()
+	f, known := k.calls[id]
+	if known && (!f.stream || payload == nil) {
+		k.removeLocked(id)
+	}
+	k.mu.Unlock()
+	if f.call != nil {
+		f.call.answer(payload, owned)
+	}
+	return nil
+}
+
+// fail ends the call with the given id; without one the connection ends.
+func (k *clientConn) fail(rq []byte, err error) error {
+	id, ok := callID(rq)
+	if !ok {
+		return err
+	}
+	if errors.Is(err, GoingAway) {
+		err = errNotExecuted
+	}
+	k.mu.Lock()
+	f, known := k.calls[id]
+	if known {
+		k.removeLocked(id)
+	}
+	k.mu.Unlock()
+	if f.call != nil {
+		f.call.finish(err)
+	}
+	return nil
+}
+
+func (k *clientConn) receiveOversize(e *oversizeError) error {
+	var r response
+	_ = r.parse(e.head) // it cannot succeed, but the request id is near the beginning
+	return k.fail(r.rq, Errorf(TooLarge, "the answer is too large: %w", e))
+}
+
+// announced handles an answer that concerns the connection.
+func (k *clientConn) announced(r *response) error {
+	err := errorFromWire(r.code, string(r.message))
+	if !r.isError || err.Code != GoingAway {
+		return Errorf(Corrupt, "the daemon did not understand a request: %w", err)
+	}
+	k.client.retire(k)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.leaving++
+	if k.gone == nil {
+		k.gone = errNotExecuted
+	}
+	return nil
+}
+
+// writeFailed runs when a frame could not be written. What did not reach the kernel was not executed; for the rest,
+// answers may still come.
+func (k *clientConn) writeFailed() {
+	k.client.retire(k)
+	k.mu.Lock()
+	k.gone = errNotExecuted
+	var unsent []*pendingCall
+	for id, f := range k.calls {
+		if p := f.call; p != nil && !k.out.sent(p.end.Load()) {
+			unsent = append(unsent, p)
+			k.removeLocked(id)
+		}
+	}
+	k.mu.Unlock()
+	for _, p := range unsent {
+		p.finish(errNotExecuted)
+	}
+}
+
+// lose tells everybody who still waits that the connection ended. A daemon that announced its leaving twice has answered
+// all that it read, so the rest was not executed. Otherwise nobody knows.
+func (k *clientConn) lose(err error) {
+	k.client.retire(k)
+	k.mu.Lock()
+	k.gone = errNotExecuted
+	complete := k.leaving > 1
+	left := k.calls
+	k.calls = map[uint32]flight{}
+	if k.room != nil {
+		close(k.room)
+		k.room = nil
+	}
+	k.mu.Unlock()
+	for _, f := range left {
+		if f.call != nil {
+			f.call.finish(k.verdict(f.call, complete, err))
+		}
+	}
+}
+
+func (k *clientConn) verdict(p *pendingCall, complete bool, err error) error {
+	var e *Error
+	switch {
+	case k.client.isClosed():
+		return errClosed
+	case complete || !k.out.sent(p.end.Load()):
+		return errNotExecuted
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, io.EOF):
+		err = errors.New("the daemon hung up")
+	}
+	return Errorf(Unavailable, "the connection was lost before the answer came: %w", err).
+		WithHint("the call may have been executed; look before you repeat it")
+}

@@ -1,0 +1,227 @@
+package ipc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// A task is a request in flight that runs on a goroutine of its own.
+type task struct {
+	conn      *serverConn
+	id        requestID
+	method    *method
+	arguments []byte
+	ctx       context.Context
+	cancel    context.CancelFunc
+	credit    credit
+}
+
+func newTask(k *serverConn, id requestID, m *method, c *call, owned bool) *task {
+	t := &task{conn: k, id: id, method: m, arguments: c.arguments}
+	if !owned {
+		t.arguments = bytes.Clone(c.arguments)
+	}
+	t.ctx, t.cancel = withTimeout(k.ctx, c.timeout)
+	t.credit.init(c.credit)
+	return t
+}
+
+// maxTimeout is where a timeout means no deadline, in milliseconds: 34 years.
+const maxTimeout = 1 << 40
+
+func withTimeout(ctx context.Context, ms optional) (context.Context, context.CancelFunc) {
+	if !ms.ok || ms.n > maxTimeout {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(ms.n)*time.Millisecond)
+}
+
+// start queues t and starts a goroutine for the oldest task that has none: so tasks start in the order of arrival,
+// whatever the scheduler does.
+func (k *serverConn) start(t *task) {
+	k.mu.Lock()
+	k.flight[t.id] = t
+	k.held += len(t.arguments)
+	k.queue = append(k.queue, t)
+	k.live++
+	k.mu.Unlock()
+	go k.runOldest()
+}
+
+func (k *serverConn) runOldest() {
+	defer k.exit()
+	k.mu.Lock()
+	t := k.queue[0]
+	k.queue = k.queue[1:]
+	k.mu.Unlock()
+	t.run()
+}
+
+func (k *serverConn) exit() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.live--
+	if k.live == 0 && k.empty != nil {
+		close(k.empty)
+		k.empty = nil
+	}
+}
+
+func (k *serverConn) nothingQueued() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.queue) == 0
+}
+
+func (k *serverConn) task(id requestID) *task {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.flight[id]
+}
+
+// run calls the handler and sends the final answer, unless it was sent already because the server stops.
+func (t *task) run() {
+	defer t.cancel()
+	buffer := takeScratch()
+	defer buffer.put()
+	payload, err := t.handle(buffer)
+	t.conn.finish(t, payload, err)
+}
+
+// handle returns the payload of the final ok, which a stream does not have.
+func (t *task) handle(buffer *scratch) (payload []byte, err error) {
+	if t.method.stream != nil {
+		return nil, t.guard(func() error { return t.method.stream(t.ctx, t.arguments, t.send) })
+	}
+	err = t.guard(func() (err error) {
+		buffer.b, err = t.method.unary(t.ctx, buffer.b, t.arguments)
+		return err
+	})
+	return t.conn.fit(buffer.b, err)
+}
+
+func (t *task) guard(f func() error) (err error) {
+	defer t.conn.recovered(t.method, &err)
+	return f()
+}
+
+// recovered turns a panic of a handler into an internal error: it is one call's failure, not everybody's.
+func (k *serverConn) recovered(m *method, err *error) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	*err = fmt.Errorf("panic in %s: %v", m.info.Name, value)
+	if k.srv.Log != nil {
+		k.srv.Log.Error("handler panicked", "method", m.info.Name, "err", value, "stack", string(debug.Stack()))
+	}
+}
+
+// fit passes a payload on if the peer accepts one of that size; an empty one is left out.
+func (k *serverConn) fit(payload []byte, err error) ([]byte, error) {
+	switch {
+	case err != nil || len(payload) == 0:
+		return nil, err
+	case len(payload) > k.limits.MaxFrame-envelopeRoom:
+		return nil, Errorf(TooLarge, "the answer of %d bytes exceeds the limit of %d", len(payload), k.limits.MaxFrame-envelopeRoom)
+	}
+	return payload, nil
+}
+
+// finish sends the final answer of t once: whoever takes t from the table sends it.
+func (k *serverConn) finish(t *task, payload []byte, err error) {
+	k.mu.Lock()
+	mine := k.flight[t.id] == t
+	if mine {
+		delete(k.flight, t.id)
+		k.held -= len(t.arguments)
+	}
+	k.mu.Unlock()
+	if !mine {
+		return
+	}
+	k.reply(&t.id, t.method, payload, err)
+	k.out.flush()
+}
+
+func (k *serverConn) reply(id *requestID, m *method, payload []byte, err error) {
+	if k.srv.Log != nil && err != nil && CodeOf(err) == Internal {
+		k.srv.Log.Error("call failed", "method", m.info.Name, "err", err)
+	}
+	k.answer(id.bytes(), payload, err)
+	if k.srv.Activity != nil {
+		k.srv.Activity.Add(-1)
+	}
+}
+
+// runInline calls the handler on the reader.
+func (k *serverConn) runInline(id requestID, m *method, c *call) {
+	buffer := takeScratch()
+	defer buffer.put()
+	payload, err := k.fit(k.callInline(m, c, buffer))
+	k.reply(&id, m, payload, err)
+}
+
+func (k *serverConn) callInline(m *method, c *call, buffer *scratch) (payload []byte, err error) {
+	defer k.recovered(m, &err)
+	buffer.b, err = m.unary(inlineContext(k.ctx, c.timeout), buffer.b, c.arguments)
+	return buffer.b, err
+}
+
+// deadlineContext is a context that tells the deadline of a call without watching over it: an inline handler is done
+// before anybody could act on it.
+type deadlineContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (d *deadlineContext) Deadline() (time.Time, bool) { return d.deadline, true }
+
+func inlineContext(ctx context.Context, ms optional) context.Context {
+	if !ms.ok || ms.n > maxTimeout {
+		return ctx
+	}
+	return &deadlineContext{ctx, time.Now().Add(time.Duration(ms.n) * time.Millisecond)}
+}
+
+// waitForTasks waits until no handler runs, ctx ends or the deadline (if any) passes.
+func (k *serverConn) waitForTasks(ctx context.Context, deadline time.Time) {
+	k.mu.Lock()
+	if k.live == 0 {
+		k.mu.Unlock()
+		return
+	}
+	empty := make(chan struct{})
+	k.empty = empty
+	k.mu.Unlock()
+	if err := waitFor(ctx, empty, deadline); err != nil && ctx.Err() == nil && k.srv.Log != nil {
+		k.srv.Log.Warn("handlers do not return after their context ended", "count", k.running())
+	}
+}
+
+func (k *serverConn) running() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.live
+}
+
+// failTasks answers everything in flight in place of handlers that do not return.
+func (k *serverConn) failTasks(err error) {
+	k.mu.Lock()
+	left := k.flight
+	k.flight = map[requestID]*task{}
+	k.mu.Unlock()
+	for id, t := range left {
+		b, lost := k.out.beginUrgent()
+		if lost == nil {
+			k.out.commit(appendAnswer(b, id.bytes(), nil, err))
+		}
+		if k.srv.Activity != nil {
+			k.srv.Activity.Add(-1)
+		}
+		t.cancel()
+	}
+}
