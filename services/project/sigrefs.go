@@ -1,6 +1,7 @@
 package project
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -45,3 +46,6 @@ func Diff(old, new map[string]OID) []Change {
 	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Ref, b.Ref) })
 	return changes
 }
+
+// sortedRefs returns the names in refs in order.
+func sortedRefs(refs map[string]OID) []string { return slices.Sorted(maps.Keys(refs)) }

@@ -1,0 +1,170 @@
+package project
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lnk-suite/lnk/services/keys"
+	"github.com/lnk-suite/lnk/services/keys/keystest"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+)
+
+var day = time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
+
+// testSigner is a key in memory.
+type testSigner struct{ keys.Signer }
+
+func signer(seed byte) testSigner { return testSigner{keystest.Signer(seed)} }
+
+func (s testSigner) id() peer.ID {
+	id, err := peer.FromPublicKey(s.PublicKey())
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func ids(signers ...testSigner) (ids []peer.ID) {
+	for _, s := range signers {
+		ids = append(ids, s.id())
+	}
+	return ids
+}
+
+// sign has everybody sign one copy after the other.
+func sign(t testing.TB, d Draft, signers ...testSigner) Draft {
+	t.Helper()
+	for _, s := range signers {
+		var err error
+		if d, err = d.Sign(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+func newTestIdentity(t testing.TB, threshold int, signers ...testSigner) Identity {
+	t.Helper()
+	d, err := NewIdentity(Spec{Name: "demo", Description: "a <test>\nof \"lnk\"", Delegates: ids(signers...), Threshold: threshold, Expires: day.Add(Lifetime)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := sign(t, d, signers...).Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// fixture is a repository and what is needed to push to it.
+type fixture struct {
+	testing.TB
+	Repository
+	identity Identity
+}
+
+func newFixture(t testing.TB, threshold int, signers ...testSigner) fixture {
+	t.Helper()
+	id := newTestIdentity(t, threshold, signers...)
+	r, err := Store{Dir: filepath.Join(t.TempDir(), "storage")}.Create(t.Context(), id, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{t, r, id}
+}
+
+// git runs a git command on the repository and returns its output without the last newline.
+func (f fixture) git(args ...string) string {
+	f.Helper()
+	out, err := git(f.Context(), f.Dir, args...)
+	if err != nil {
+		f.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSuffix(out, "\n")
+}
+
+// commit makes a commit without files.
+func (f fixture) commit(message string, parents ...OID) OID {
+	f.Helper()
+	objects := &looseObjects{dir: f.objects()}
+	tree, err := objects.write(kindTree, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	oid, err := objects.write(kindCommit, commit{tree: tree, parents: parents, author: "test", at: day, message: message}.encode())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return oid
+}
+
+// push does what a push does: signed refs over all refs, and all of them moved.
+func (f fixture) push(s testSigner, refs map[string]OID) OID {
+	f.Helper()
+	last, tip, err := f.Repository.SignedRefs(f.Context(), s.id())
+	if err != nil {
+		last.SignedRefs = SignedRefs{URN: f.URN, Peer: s.id()}
+	}
+	tip = f.write(s, last.Next(tip, refs, f.identity.Blob))
+	f.move(s, tip, last.Refs, refs)
+	return tip
+}
+
+// write signs and stores, and moves nothing.
+func (f fixture) write(s testSigner, refs SignedRefs) OID {
+	f.Helper()
+	signed, err := refs.Sign(f.Context(), s)
+	if err != nil {
+		f.Fatal(err)
+	}
+	oid, err := f.WriteSignedRefs(f.Context(), signed, day)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return oid
+}
+
+func (f fixture) move(s testSigner, tip OID, old, refs map[string]OID) {
+	f.Helper()
+	lines := fmt.Sprintf("update %s %s\n", SignedRefsRef(s.id()), tip)
+	for _, c := range Diff(old, refs) {
+		lines += fmt.Sprintf("update %s%s %s\n", Namespace(s.id()), c.Ref, c.New)
+	}
+	cmd := gitCommand(f.Context(), f.Dir, "update-ref", "--stdin")
+	cmd.Stdin = strings.NewReader(lines)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		f.Fatalf("update-ref: %v: %s", err, out)
+	}
+}
+
+// fsck has git look at everything.
+func (f fixture) fsck() {
+	f.Helper()
+	cmd := gitCommand(f.Context(), f.Dir, "fsck", "--strict", "--full", "--no-dangling")
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "warning") || strings.Contains(string(out), "error") {
+		f.Errorf("git fsck: %v\n%s", err, out)
+	}
+}
+
+func (f fixture) verify(s testSigner) Report {
+	f.Helper()
+	report, err := f.Verify(f.Context(), s.id())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return report
+}
+
+func mustWrite(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

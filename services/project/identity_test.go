@@ -1,0 +1,235 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+)
+
+func TestIdentityRoundTrip(t *testing.T) {
+	id := newTestIdentity(t, 2, signer(1), signer(2), signer(3))
+	again, err := VerifyChain(id.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ids(signer(1), signer(2), signer(3))
+	slices.Sort(want)
+	if again.URN != id.URN || again.Name != "demo" || again.Description != "a <test>\nof \"lnk\"" || again.DefaultBranch != "main" ||
+		!slices.Equal(again.Delegates, want) || again.Threshold != 2 || again.Version != 1 || !again.Expires.Equal(day.Add(Lifetime)) {
+		t.Errorf("%+v", again)
+	}
+	if hashObject(kindBlob, id.Files()[0]) != id.URN.ID() || id.Blob != id.URN.ID() {
+		t.Error("the URN is not the blob id of the first version")
+	}
+	if again.Expired(day) || !again.Expired(day.Add(Lifetime+time.Second)) {
+		t.Error("expiry is not kept")
+	}
+	if !again.IsDelegate(signer(1).id()) || again.IsDelegate(signer(4).id()) {
+		t.Error("delegates are confused")
+	}
+}
+
+func TestThresholdDefaultsToMajority(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3} {
+		var all []testSigner
+		for i := range n {
+			all = append(all, signer(byte(i+1)))
+		}
+		if id := newTestIdentity(t, 0, all...); id.Threshold != want {
+			t.Errorf("%d delegates: threshold %d, want %d", n, id.Threshold, want)
+		}
+	}
+}
+
+func TestSpecRefused(t *testing.T) {
+	me := ids(signer(1))
+	for why, spec := range map[string]Spec{
+		"no name":         {Delegates: me, Expires: day},
+		"long name":       {Name: strings.Repeat("a", 65), Delegates: me, Expires: day},
+		"two lines":       {Name: "a\nb", Delegates: me, Expires: day},
+		"not UTF-8":       {Name: "\xff", Delegates: me, Expires: day},
+		"replacement":     {Name: "\ufffd", Delegates: me, Expires: day},
+		"description":     {Name: "a", Description: strings.Repeat("a", 4097), Delegates: me, Expires: day},
+		"branch":          {Name: "a", DefaultBranch: "a..b", Delegates: me, Expires: day},
+		"no delegate":     {Name: "a", Expires: day},
+		"twice":           {Name: "a", Delegates: append(me, me...), Expires: day},
+		"no peer":         {Name: "a", Delegates: []peer.ID{"z6Mk"}, Expires: day},
+		"threshold":       {Name: "a", Delegates: me, Threshold: 2, Expires: day},
+		"below threshold": {Name: "a", Delegates: me, Threshold: -1, Expires: day},
+		"no expiry":       {Name: "a", Delegates: me},
+	} {
+		if _, err := NewIdentity(spec); !errors.Is(err, ipc.BadRequest) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+}
+
+// TestSignedApart: delegates who never meet sign copies of their own, and whoever merges them gets the identity.
+func TestSignedApart(t *testing.T) {
+	draft, err := NewIdentity(Spec{Name: "demo", Delegates: ids(signer(1), signer(2), signer(3)), Threshold: 2, Expires: day})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := draft.Finish(); !errors.Is(err, ipc.Conflict) || !strings.Contains(err.Error(), string(signer(3).id())) {
+		t.Errorf("unsigned: %v", err)
+	}
+	copies := make([]Draft, 2)
+	for i := range copies {
+		received, err := ParseDraft(draft.Bytes(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies[i] = sign(t, received, signer(byte(i+1)))
+		if copies[i].Complete() || !slices.Equal(copies[i].Signed(), ids(signer(byte(i+1)))) || len(copies[i].Missing()) != 2 {
+			t.Errorf("copy %d: signed %v, missing %v", i, copies[i].Signed(), copies[i].Missing())
+		}
+	}
+	merged, err := copies[0].Merge(copies[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := merged.Finish()
+	if err != nil || id.Threshold != 2 {
+		t.Fatal(err)
+	}
+	if _, err := draft.Sign(t.Context(), signer(4)); !errors.Is(err, ipc.PermissionDenied) {
+		t.Errorf("a stranger signs: %v", err)
+	}
+	other, err := NewIdentity(Spec{Name: "other", Delegates: ids(signer(1)), Expires: day})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := draft.Merge(other); !errors.Is(err, ipc.Conflict) {
+		t.Errorf("merged with another: %v", err)
+	}
+	if _, err := ParseDraft([]byte("{}"), nil); !errors.Is(err, ipc.Corrupt) {
+		t.Errorf("nonsense: %v", err)
+	}
+	if _, err := ParseDraft(draft.Bytes(), &id); !errors.Is(err, ipc.Conflict) {
+		t.Errorf("version 1 after version 1: %v", err)
+	}
+}
+
+// TestRotation: the delegates change one after the other until none of the first is left; the URN stays.
+func TestRotation(t *testing.T) {
+	f := newFixture(t, 1, signer(1))
+	id := f.identity
+	steps := []struct {
+		delegates, sign []testSigner
+	}{
+		{[]testSigner{signer(1), signer(2)}, []testSigner{signer(1), signer(2)}},
+		{[]testSigner{signer(2), signer(3)}, []testSigner{signer(1), signer(2), signer(3)}},
+		{[]testSigner{signer(4)}, []testSigner{signer(2), signer(3), signer(4)}},
+	}
+	for i, step := range steps {
+		draft, err := id.Next(Spec{Name: "demo", Delegates: ids(step.delegates...), Expires: day.AddDate(i, 0, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if partial := sign(t, draft, step.sign[len(step.sign)-1]); partial.Complete() {
+			t.Errorf("step %d: one signature is enough", i)
+		}
+		if id, err = sign(t, draft, step.sign...).Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if id.URN != f.URN || id.Version != int64(i+2) || id.Blob == f.URN.ID() {
+			t.Errorf("step %d: %+v", i, id)
+		}
+		if err := f.SetIdentity(t.Context(), id, day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.fsck()
+	stored, err := f.Identity(t.Context())
+	if err != nil || stored.Version != 4 || !slices.Equal(stored.Delegates, ids(signer(4))) {
+		t.Errorf("%+v, %v", stored, err)
+	}
+	if got := f.git("log", "--format=%s", IdentityRef); got != "identity version 4\nidentity version 3\nidentity version 2\nidentity version 1" {
+		t.Errorf("history: %s", got)
+	}
+	if err := f.SetIdentity(t.Context(), f.identity, day); !errors.Is(err, ipc.Conflict) {
+		t.Errorf("back to version 1: %v", err)
+	}
+	if err := f.SetIdentity(t.Context(), newTestIdentity(t, 1, signer(9)), day); !errors.Is(err, ipc.Conflict) {
+		t.Errorf("another project: %v", err)
+	}
+	if err := f.SetIdentity(t.Context(), stored, day); err != nil {
+		t.Errorf("nothing new: %v", err)
+	}
+}
+
+func TestChainTampered(t *testing.T) {
+	first := newTestIdentity(t, 1, signer(1))
+	draft, err := first.Next(Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := sign(t, draft, signer(1), signer(2)).Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := second.Files()
+	change := func(i int, old, new string) [][]byte {
+		out := slices.Clone(files)
+		out[i] = bytes.Replace(files[i], []byte(old), []byte(new), 1)
+		if bytes.Equal(out[i], files[i]) {
+			t.Fatalf("%q is not in version %d", old, i+1)
+		}
+		return out
+	}
+	for why, chain := range map[string][][]byte{
+		"name":           change(1, `"demo"`, `"evil"`),
+		"name of first":  change(0, `"demo"`, `"evil"`),
+		"threshold":      change(1, `"threshold": 1`, `"threshold": 0`),
+		"no signature":   {files[0], onlySigned(t, second, signer(2))},
+		"order":          {files[1], files[0]},
+		"first twice":    {files[0], files[0]},
+		"first missing":  {files[1]},
+		"none":           {},
+		"trailing bytes": {append(bytes.Clone(files[0]), "{}"...), files[1]},
+		"not a project":  change(0, extension, "x-lnk-projecx"),
+	} {
+		if id, err := VerifyChain(chain); !errors.Is(err, ipc.Corrupt) {
+			t.Errorf("%s: %+v, %v", why, id, err)
+		}
+	}
+}
+
+// onlySigned is the newest version of id with the signature of one signer.
+func onlySigned(t *testing.T, id Identity, s testSigner) []byte {
+	first, err := VerifyChain(id.Files()[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft, err := first.Next(Spec{Name: id.Name, Delegates: id.Delegates, Threshold: id.Threshold, Expires: id.Expires})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sign(t, draft, s).Bytes()
+}
+
+func FuzzVerifyChain(f *testing.F) {
+	id := newTestIdentity(f, 1, signer(1))
+	draft, err := id.Next(Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(id.Files()[0], sign(f, draft, signer(1), signer(2)).Bytes())
+	f.Add(id.Files()[0], draft.Bytes())
+	f.Add([]byte("{}"), []byte(nil))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		id, err := VerifyChain([][]byte{first, second})
+		if err != nil {
+			return
+		}
+		if id.URN != NewURN(hashObject(kindBlob, first)) || id.Version != 2 || id.Threshold < 1 || len(id.Delegates) < id.Threshold || id.Name == "" {
+			t.Errorf("accepted %+v", id)
+		}
+	})
+}

@@ -1,0 +1,228 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+)
+
+// Repository is one project on disk. It may be used by several goroutines; it holds no lock, so that whoever writes for
+// one peer has to see to it that nobody else does.
+type Repository struct {
+	URN URN
+	Dir string // the bare git repository
+
+	sync bool
+}
+
+func (r Repository) reader(ctx context.Context) *objectReader {
+	return &objectReader{ctx: ctx, dir: r.Dir, loose: looseObjects{dir: r.objects()}}
+}
+
+func (r Repository) objects() string { return filepath.Join(r.Dir, "objects") }
+
+// Ref returns where a ref, by its full name, points; the zero OID if it does not exist. It starts git only if the ref is
+// packed or missing.
+func (r Repository) Ref(ctx context.Context, name string) (OID, error) {
+	if why := refNameFault(name); why != "" || !strings.HasPrefix(name, "refs/") {
+		return OID{}, ipc.Errorf(ipc.BadRequest, "%q is not the name of a ref", clip(name))
+	}
+	data, err := os.ReadFile(filepath.Join(r.Dir, filepath.FromSlash(name)))
+	if err == nil {
+		oid, err := readRefFile(string(data))
+		if err != nil {
+			return OID{}, ipc.Errorf(ipc.Corrupt, "project %s: %s: %w", r.URN, name, err)
+		}
+		return oid, nil
+	}
+	refs, err := r.list(ctx, name)
+	return refs[name], err
+}
+
+// Refs returns what is in a peer's namespace, relative to it ("refs/heads/main"), without refs/rad.
+func (r Repository) Refs(ctx context.Context, id peer.ID) (map[string]OID, error) {
+	var patterns []string
+	for _, c := range categories {
+		patterns = append(patterns, Namespace(id)+c)
+	}
+	full, err := r.list(ctx, patterns...)
+	if err != nil {
+		return nil, err
+	}
+	refs := make(map[string]OID, len(full))
+	for name, oid := range full {
+		refs[strings.TrimPrefix(name, Namespace(id))] = oid
+	}
+	return refs, nil
+}
+
+// Peers returns those who have signed refs here, sorted.
+func (r Repository) Peers(ctx context.Context) ([]peer.ID, error) {
+	full, err := r.list(ctx, SignedRefsRef("*"))
+	if err != nil {
+		return nil, err
+	}
+	var peers []peer.ID
+	for name := range full {
+		id, err := peer.Parse(strings.Split(name, "/")[2])
+		if err == nil && SignedRefsRef(id) == name {
+			peers = append(peers, id)
+		}
+	}
+	slices.Sort(peers)
+	return peers, nil
+}
+
+func (r Repository) list(ctx context.Context, patterns ...string) (map[string]OID, error) {
+	out, err := git(ctx, r.Dir, append([]string{"for-each-ref", "--format=%(objectname) %(refname)"}, patterns...)...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the refs of project %s: %w", r.URN, err)
+	}
+	refs := make(map[string]OID)
+	for line := range strings.Lines(out) {
+		hex, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		oid, err := ParseOID(hex)
+		if err != nil {
+			return nil, ipc.Errorf(ipc.Corrupt, "project %s: %s: %w", r.URN, name, err)
+		}
+		refs[name] = oid
+	}
+	return refs, nil
+}
+
+// Identity reads the chain of identity documents and verifies it from the first version, whose blob must be the one
+// that the URN names.
+func (r Repository) Identity(ctx context.Context) (Identity, error) {
+	id, _, err := r.identity(ctx)
+	return id, err
+}
+
+func (r Repository) identity(ctx context.Context) (Identity, OID, error) {
+	tip, err := r.Ref(ctx, IdentityRef)
+	if err != nil {
+		return Identity{}, OID{}, err
+	}
+	if tip.IsZero() {
+		return Identity{}, OID{}, ipc.Errorf(ipc.Corrupt, "project %s has no %s", r.URN, IdentityRef)
+	}
+	objects := r.reader(ctx)
+	defer objects.Close()
+	id, err := readIdentity(objects, tip)
+	if err != nil {
+		return Identity{}, OID{}, fmt.Errorf("project %s: %s: %w", r.URN, IdentityRef, err)
+	}
+	if id.URN != r.URN {
+		return Identity{}, OID{}, ipc.Errorf(ipc.Corrupt, "project %s: %s holds the identity of another project, %s", r.URN, IdentityRef, id.URN)
+	}
+	return id, tip, nil
+}
+
+func identityFile(version int) string { return fmt.Sprintf("%d.root.json", version) }
+
+func readIdentity(objects *objectReader, tip OID) (Identity, error) {
+	files, _, err := objects.files(tip)
+	if err != nil {
+		return Identity{}, err
+	}
+	var chain [][]byte
+	for version := 1; len(chain) < len(files); version++ {
+		blob, ok := files[identityFile(version)]
+		if !ok {
+			return Identity{}, ipc.Errorf(ipc.Corrupt, "the tree holds %v, want 1.root.json and so on", slices.Sorted(maps.Keys(files)))
+		}
+		data, err := objects.read(blob, kindBlob)
+		if err != nil {
+			return Identity{}, err
+		}
+		chain = append(chain, data)
+	}
+	return VerifyChain(chain)
+}
+
+// writeIdentity writes the objects of one commit of refs/rad/id.
+func writeIdentity(objects *looseObjects, id Identity, parent OID, at time.Time) (OID, error) {
+	files := make(map[string]OID, len(id.roots))
+	for i, root := range id.roots {
+		blob, err := objects.write(kindBlob, root.Bytes())
+		if err != nil {
+			return OID{}, err
+		}
+		files[identityFile(i+1)] = blob
+	}
+	tree, err := objects.write(kindTree, encodeTree(files))
+	if err != nil {
+		return OID{}, err
+	}
+	c := commit{tree: tree, author: string(id.URN), at: at, message: fmt.Sprintf("identity version %d", id.Version)}
+	if !parent.IsZero() {
+		c.parents = []OID{parent}
+	}
+	return objects.write(kindCommit, c.encode())
+}
+
+// SetIdentity moves refs/rad/id to a chain that begins with the one that is here. A chain that does not, or that is no
+// longer, is ipc.Conflict, and so is a race with another writer; at is the date of the commit.
+func (r Repository) SetIdentity(ctx context.Context, next Identity, at time.Time) error {
+	here, tip, err := r.identity(ctx)
+	if err != nil {
+		return err
+	}
+	for i, root := range here.roots {
+		if i >= len(next.roots) || string(next.roots[i].Bytes()) != string(root.Bytes()) {
+			return ipc.Errorf(ipc.Conflict, "project %s: version %d of the new identity is not the one that is stored here", r.URN, i+1)
+		}
+	}
+	if next.Version == here.Version {
+		return nil
+	}
+	commit, err := writeIdentity(&looseObjects{dir: r.objects()}, next, tip, at)
+	if err != nil {
+		return fmt.Errorf("project %s: %w", r.URN, err)
+	}
+	if _, err := git(ctx, r.Dir, "update-ref", IdentityRef, commit.String(), tip.String()); err != nil {
+		return ipc.Errorf(ipc.Conflict, "project %s: %s has moved meanwhile: %w", r.URN, IdentityRef, err)
+	}
+	return nil
+}
+
+// SetNamespaceHead makes HEAD of a peer's namespace point at a branch in it, so that clones of the namespace check out
+// that branch. It writes one file, and nothing if it is there already. The branch should exist: git-fsck(1) takes a HEAD
+// in a namespace that points nowhere for damage.
+func (r Repository) SetNamespaceHead(id peer.ID, branch string) error {
+	if err := CheckRef("refs/heads/" + branch); err != nil {
+		return err
+	}
+	path := filepath.Join(r.Dir, filepath.FromSlash(Namespace(id)), "HEAD")
+	content := "ref: " + Namespace(id) + "refs/heads/" + branch + "\n"
+	if old, err := os.ReadFile(path); err == nil && string(old) == content {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return writeWhole(path, []byte(content))
+}
+
+// writeWhole replaces a small file by renaming another over it.
+func writeWhole(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
