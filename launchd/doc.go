@@ -1,7 +1,5 @@
-// Package launchd is what the suite knows about macOS' service manager: the property lists of the daemons, and how a
-// daemon gets the sockets that launchd listens on for it, without cgo.
+// Package launchd is how a daemon gets the sockets that macOS' service manager listens on for it, without cgo.
 //
-// It owns the text of the property lists and the call of launch_activate_socket(3). It does not own where files and
-// sockets lie (services/profile), what happens on a connection (ipc/activate), or loading the jobs (launchctl, through
-// the command). It imports nothing of ours, so that ipc/activate may import it.
+// It does not own the property lists that name the sockets (launchd/plist) nor what happens on a connection
+// (ipc/activate, which imports it: so it imports nothing of ours).
 package launchd
