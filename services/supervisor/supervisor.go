@@ -74,7 +74,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	if err := u.refresh(ctx); err != nil {
+	if err := u.refresh(ctx, bindPatience); err != nil {
 		u.stopAll()
 		return errors.Join(err, control.Close())
 	}
@@ -116,10 +116,10 @@ func (u *supervisor) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case answer := <-u.reload:
-			answer <- u.refresh(ctx)
+			answer <- u.refresh(ctx, 0)
 		case <-tick.C:
 			now := ""
-			if err := u.refresh(ctx); err != nil {
+			if err := u.refresh(ctx, 0); err != nil {
 				now = err.Error()
 			}
 			if now != "" && now != last {
@@ -132,7 +132,7 @@ func (u *supervisor) follow(ctx context.Context) {
 
 // refresh listens on what is new in Config.Sockets and drops what is no longer there. One socket that fails does not keep
 // the others from being listened on; it is tried again the next time.
-func (u *supervisor) refresh(ctx context.Context) error {
+func (u *supervisor) refresh(ctx context.Context, patience time.Duration) error {
 	want, err := u.cfg.Sockets()
 	if err == nil {
 		u.dropExcept(want)
@@ -140,7 +140,7 @@ func (u *supervisor) refresh(ctx context.Context) error {
 	errs := []error{err}
 	for _, socket := range want {
 		if !u.has(socket.Path) {
-			errs = append(errs, u.add(ctx, socket))
+			errs = append(errs, u.add(ctx, socket, patience))
 		}
 	}
 	u.sortLike(want)
@@ -151,8 +151,8 @@ func (u *supervisor) has(path string) bool {
 	return slices.ContainsFunc(u.services, func(m *member) bool { return m.Path == path })
 }
 
-func (u *supervisor) add(ctx context.Context, socket Socket) error {
-	s, err := bindRetry(ctx, func() (*service, error) { return newService(u.cfg, u.start, socket) })
+func (u *supervisor) add(ctx context.Context, socket Socket, patience time.Duration) error {
+	s, err := bindRetry(ctx, patience, func() (*service, error) { return newService(u.cfg, u.start, socket) })
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/profile"
+)
+
+// app is what the commands of one command line share: the process's State and the global flags.
+type app struct {
+	State
+
+	format  format
+	profile string // --profile; empty for LNK_PROFILE or the active one
+}
+
+// commands lists the tree below lnk.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		upCommand(a), statusCommand(a), doctorCommand(a),
+		profileCommand(a), keyCommand(a),
+		pushCommand(a), pullCommand(a), fetchCommand(a),
+		serviceCommand(a), ipcCommand(a),
+		completionCommand(a),
+		generateCommand(a),
+	}
+}
+
+// dirs finds the suite's folders in the environment, with --profile as the selected profile.
+func (a *app) dirs() (profile.Dirs, error) {
+	dirs, err := profile.NewDirs(a.Getenv)
+	if err == nil && a.profile != "" {
+		dirs.Selected = a.profile
+	}
+	return dirs, err
+}
+
+// current returns the profile in use.
+func (a *app) current() (profile.Dirs, profile.Profile, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return dirs, profile.Profile{}, err
+	}
+	p, err := dirs.Profile("")
+	return dirs, p, noProfile(err)
+}
+
+// noProfile adds the cure to the error of a profile that does not exist.
+func noProfile(err error) error {
+	if !isMissing(err) {
+		return err
+	}
+	return ipc.Errorf(ipc.NotFound, "%w", err).WithHint("lnk profile create NAME makes one, lnk profile list shows them")
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/profile"
+)
+
+func ipcCommand(a *app) *cobra.Command {
+	return noun("ipc", "look at sockets and call their methods",
+		`The daemons answer CBOR calls on UNIX sockets; docs/protocol.md describes the wire. These commands list the sockets, show
+what a service offers, and call any method. SOCKET is a path, or a name as "lnk ipc list" prints it: gitd is the gitd of the
+profile in use.`,
+		ipcList(a), ipcDescribe(a), ipcCall(a))
+}
+
+// socketInfo is one socket file in the runtime folder.
+type socketInfo struct {
+	Name   string `json:"name" cbor:"0,keyasint"`
+	Socket string `json:"socket" cbor:"1,keyasint"`
+	Mode   string `json:"mode" cbor:"2,keyasint"` // as ls prints it
+}
+
+func ipcList(a *app) *cobra.Command {
+	return verb[none, []socketInfo]{
+		name:   "list",
+		short:  "list the sockets of the suite",
+		long:   "List prints the sockets in the runtime folder. It connects to none of them, so no daemon is started.",
+		cannot: "list the sockets",
+		run: func(context.Context, none) ([]socketInfo, error) {
+			dirs, err := a.dirs()
+			if err != nil {
+				return nil, err
+			}
+			return listSockets(dirs)
+		},
+		text: func(w io.Writer, list []socketInfo) error {
+			return table(w, "NAME\tMODE\tSOCKET", func(row func(...any)) {
+				for _, s := range list {
+					row(s.Name, s.Mode, s.Socket)
+				}
+			})
+		},
+	}.command(a)
+}
+
+func listSockets(dirs profile.Dirs) ([]socketInfo, error) {
+	entries, err := os.ReadDir(dirs.Runtime)
+	if err != nil && !isMissing(err) {
+		return nil, err
+	}
+	list := []socketInfo{}
+	for _, entry := range entries {
+		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
+		if info, err := entry.Info(); err == nil && isSocket && info.Mode().Type() == fs.ModeSocket {
+			list = append(list, socketInfo{name, filepath.Join(dirs.Runtime, entry.Name()), info.Mode().String()})
+		}
+	}
+	return list, nil
+}
+
+// dial returns a client for SOCKET: a path, or the name of a service. Nothing is sent yet.
+func (a *app) dial(socket string) (*ipc.Client, error) {
+	if !strings.ContainsRune(socket, filepath.Separator) {
+		path, err := a.socketPath(socket)
+		if err != nil {
+			return nil, err
+		}
+		socket = path
+	}
+	return ipc.NewClient(socket, userAgent), nil
+}
+
+// userAgent is how lnk introduces itself to services.
+const userAgent = "lnk"
+
+// socketPath finds the socket of a service by name: a file of that name, else the one of the profile in use.
+func (a *app) socketPath(name string) (string, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return "", err
+	}
+	path := dirs.Socket(name, "")
+	if _, err := os.Lstat(path); err == nil {
+		return path, nil
+	}
+	if p, err := dirs.Profile(""); err == nil {
+		ofPeer := dirs.Socket(name, p.Peer)
+		if _, err := os.Lstat(ofPeer); err == nil {
+			return ofPeer, nil
+		}
+	}
+	return "", ipc.Errorf(ipc.Unavailable, "no socket %s in %s", name, dirs.Runtime).
+		WithHint("start the suite with lnk up, or see lnk ipc list")
+}
+
+type describeArgs struct {
+	Socket string `arg:"SOCKET"`
+	Method string `arg:"[METHOD]"`
+}
+
+func ipcDescribe(a *app) *cobra.Command {
+	return verb[describeArgs, ipc.Description]{
+		name:  "describe",
+		short: "show what a service offers: methods, types, limits",
+		long: `Describe asks a service for its methods, limits and the CDDL (RFC 8610) of everything it takes and returns, or for one METHOD
+alone. A service that sleeps is started by the question.`,
+		example: "  lnk ipc describe gitd\n  lnk ipc describe gitd git.refs",
+		cannot:  "describe the service",
+		exits:   []int{exitNotFound, exitUnavailable, exitDeadline},
+		run: func(ctx context.Context, args describeArgs) (ipc.Description, error) {
+			client, err := a.dial(args.Socket)
+			if err != nil {
+				return ipc.Description{}, err
+			}
+			defer client.Close()
+			description, err := ipc.Describe.Call(ctx, client, ipc.Empty{})
+			if err != nil || args.Method == "" {
+				return description, err
+			}
+			return only(description, args.Method)
+		},
+		text: printDescription,
+	}.command(a)
+}
+
+// only cuts a description down to one method.
+func only(d ipc.Description, method string) (ipc.Description, error) {
+	for _, m := range d.Methods {
+		if m.Name == method {
+			d.Methods = []ipc.MethodDescription{m}
+			return d, nil
+		}
+	}
+	return d, ipc.Errorf(ipc.NotFound, "%s has no method %s", d.Service, method).WithHint("lnk ipc describe SOCKET lists the methods")
+}
+
+func printDescription(w io.Writer, d ipc.Description) error {
+	fmt.Fprintf(w, "%s %s\n\n", d.Service, d.Version)
+	err := table(w, "METHOD\tKIND\tACCESS\t", func(row func(...any)) {
+		for _, m := range d.Methods {
+			kind := "unary"
+			if m.Stream {
+				kind = "stream"
+			}
+			row(m.Name, kind, m.Access, m.Short)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n%s", d.CDDL)
+	return err
+}

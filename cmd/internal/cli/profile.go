@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/supervisor"
+)
+
+func profileCommand(a *app) *cobra.Command {
+	return noun("profile", "make and choose profiles: a device key and its settings",
+		`A profile is one device key, whose public half is the peer id that the sockets, events and repositories are named after. The
+private half lives in an OpenSSH key file, encrypted with a passphrase, and while it is in use in your ssh-agent.`,
+		profileCreate(a), profileList(a), profileUse(a), profileShow(a))
+}
+
+// profileInfo is what the commands print of a profile.
+type profileInfo struct {
+	Name   string  `json:"name" cbor:"0,keyasint"`
+	Peer   peer.ID `json:"peer" cbor:"1,keyasint"`
+	Active bool    `json:"active" cbor:"2,keyasint"`
+	Key    string  `json:"key,omitempty" cbor:"3,keyasint,omitempty"`
+	Agent  string  `json:"agent_socket,omitempty" cbor:"4,keyasint,omitempty"`
+}
+
+func describeProfile(p profile.Profile, active string) profileInfo {
+	return profileInfo{p.Name, p.Peer, p.Name == active, p.Key, p.AgentSocket}
+}
+
+type profileCreateArgs struct {
+	Name string `arg:"NAME"`
+	loadFlags
+	Key     string `json:"key" help:"use the existing Ed25519 key in <FILE> instead of making one"`
+	NoAgent bool   `json:"no_agent" help:"only make the key, do not load it into the agent"`
+}
+
+func profileCreate(a *app) *cobra.Command {
+	return verb[profileCreateArgs, profileInfo]{
+		name:  "create",
+		short: "make a device key, load it into the agent, print the peer id",
+		long: `Create makes an Ed25519 key in an encrypted OpenSSH file, loads it into your ssh-agent and prints the peer id alone. Where no
+profile is active yet, the new one becomes it. If the agent does not take the key, nothing is left behind.
+
+The passphrase is the first line of --passphrase-file; without it, it is asked for twice on the terminal, or through the
+program in SSH_ASKPASS where there is none.`,
+		example:  "  lnk profile create work\n  lnk profile create ci --passphrase-file secret --lifetime 1h",
+		cannot:   "create the profile",
+		exits:    []int{exitConflict, exitNoKey, exitInterrupted},
+		defaults: profileCreateArgs{loadFlags: loadFlags{Lifetime: keys.DefaultLifetime}},
+		run:      a.createProfile,
+		text: func(w io.Writer, p profileInfo) error {
+			return printPeer(w, peerResult{Peer: p.Peer})
+		},
+	}.command(a)
+}
+
+func (a *app) createProfile(ctx context.Context, args profileCreateArgs) (profileInfo, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return profileInfo{}, err
+	}
+	if err := profile.CheckName(args.Name); err != nil {
+		return profileInfo{}, ipc.Errorf(ipc.BadRequest, "%w", err)
+	}
+	if _, err := dirs.Profile(args.Name); !isMissing(err) {
+		return profileInfo{}, ipc.Errorf(ipc.AlreadyExists, "profile %s exists already", args.Name).
+			WithHint("choose another name, or use it: lnk profile use " + args.Name)
+	}
+	p, err := a.newKey(ctx, dirs, args)
+	if err != nil {
+		return profileInfo{}, err
+	}
+	if err := dirs.SaveProfile(p); err != nil {
+		return profileInfo{}, err
+	}
+	if err := activateFirst(dirs, p.Name); err != nil {
+		return profileInfo{}, err
+	}
+	if err := supervisor.Reload(ctx, dirs); err != nil && !errors.Is(err, supervisor.ErrNotRunning) {
+		a.note("its socket does not listen yet: %v", err)
+	}
+	return a.showProfile(ctx, profileName{args.Name})
+}
+
+// activateFirst makes a profile the active one if there is none.
+func activateFirst(dirs profile.Dirs, name string) error {
+	dirs.Selected = ""
+	if _, err := dirs.ActiveName(); !isMissing(err) {
+		return err
+	}
+	return dirs.SetActive(name)
+}
+
+// newKey makes the key of a new profile, or finds the given one, and loads it. An agent that does not take it leaves no
+// fresh key behind.
+func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateArgs) (p profile.Profile, err error) {
+	p = profile.Profile{Name: args.Name, Key: dirs.KeyFile(args.Name)}
+	if args.Key != "" {
+		if p.Key, err = filepath.Abs(args.Key); err != nil {
+			return p, err
+		}
+		if p.Peer, err = keys.ReadPublicKey(p.Key); err != nil || args.NoAgent {
+			return p, err
+		}
+		_, err = a.loadKey(ctx, p, args.loadFlags)
+		return p, err
+	}
+	agent, err := a.agent(ctx, p)
+	if err == nil {
+		err = agent.Check(ctx)
+	}
+	if err != nil && !args.NoAgent { // before anybody types a passphrase for nothing
+		return p, err
+	}
+	passphrase, err := a.newPassphrase(ctx, args.PassphraseFile)
+	if err != nil {
+		return p, err
+	}
+	p.Peer, err = keys.Generate(p.Key, "lnk "+p.Name, passphrase)
+	if err != nil || args.NoAgent {
+		return p, err
+	}
+	again := func(context.Context) ([]byte, error) { return passphrase, nil }
+	if _, err := agent.Add(ctx, p.Key, again, args.options()); err != nil {
+		return p, errors.Join(err, os.Remove(p.Key), os.Remove(p.Key+".pub"))
+	}
+	return p, nil
+}
+
+type none struct{}
+
+func profileList(a *app) *cobra.Command {
+	return verb[none, []profileInfo]{
+		name:   "list",
+		short:  "list the profiles",
+		long:   "List prints every profile; an asterisk marks the one in use.",
+		cannot: "list the profiles",
+		run: func(context.Context, none) ([]profileInfo, error) {
+			dirs, err := a.dirs()
+			if err != nil {
+				return nil, err
+			}
+			profiles, err := dirs.Profiles()
+			active, _ := dirs.ActiveName() // none is active: nothing is marked
+			list := make([]profileInfo, 0, len(profiles))
+			for _, p := range profiles {
+				list = append(list, describeProfile(p, active))
+			}
+			return list, err
+		},
+		text: func(w io.Writer, list []profileInfo) error {
+			return table(w, "  NAME\tPEER", func(row func(...any)) {
+				for _, p := range list {
+					row(mark(p.Active)+p.Name, p.Peer)
+				}
+			})
+		},
+	}.command(a)
+}
+
+func mark(active bool) string {
+	if active {
+		return "* "
+	}
+	return "  "
+}
+
+type profileName struct {
+	Name string `arg:"[NAME]"`
+}
+
+func profileUse(a *app) *cobra.Command {
+	type args struct {
+		Name string `arg:"NAME"`
+	}
+	return verb[args, profileInfo]{
+		name:   "use",
+		short:  "make a profile the active one",
+		long:   "Use makes the profile NAME the one that is used where neither --profile nor LNK_PROFILE names another.",
+		cannot: "use the profile",
+		exits:  []int{exitNotFound},
+		run: func(ctx context.Context, args args) (profileInfo, error) {
+			dirs, err := a.dirs()
+			if err != nil {
+				return profileInfo{}, err
+			}
+			if err := dirs.SetActive(args.Name); err != nil {
+				return profileInfo{}, noProfile(err)
+			}
+			return a.showProfile(ctx, profileName(args))
+		},
+	}.command(a)
+}
+
+func profileShow(a *app) *cobra.Command {
+	return verb[profileName, profileInfo]{
+		name:   "show",
+		short:  "show a profile",
+		long:   "Show prints the settings of the profile NAME, by default those of the one in use. It needs neither the agent nor the passphrase.",
+		cannot: "show the profile",
+		exits:  []int{exitNotFound},
+		run:    a.showProfile,
+		text: func(w io.Writer, p profileInfo) error {
+			return table(w, "name\t"+p.Name, func(row func(...any)) {
+				row("peer", p.Peer)
+				row("active", p.Active)
+				row("key", p.Key)
+				if p.Agent != "" {
+					row("agent", p.Agent)
+				}
+			})
+		},
+	}.command(a)
+}
+
+func (a *app) showProfile(_ context.Context, args profileName) (profileInfo, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return profileInfo{}, err
+	}
+	p, err := dirs.Profile(args.Name)
+	if err != nil {
+		return profileInfo{}, noProfile(err)
+	}
+	active, _ := dirs.ActiveName()
+	return describeProfile(p, active), nil
+}

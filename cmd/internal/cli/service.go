@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/units"
+)
+
+func serviceCommand(a *app) *cobra.Command {
+	return noun("service", "leave the sockets to the service manager",
+		`With the units installed, systemd listens on the sockets from log-in on and starts a daemon when somebody connects. Nothing
+here needs root. Where there is no service manager for users, run lnk up instead.`,
+		servicePrint(a), serviceInstall(a), serviceEnable(a), serviceDisable(a), serviceStatus(a), serviceUninstall(a))
+}
+
+type servicePrintArgs struct {
+	Programs string        `json:"programs" help:"the <FOLDER> of the daemons (default: that of lnk)"`
+	Dir      string        `json:"dir" help:"write the files below <FOLDER>, which systemd searches, instead of printing them"`
+	Idle     time.Duration `json:"idle" help:"how long a daemon without work stays; 0s leaves it to the daemon"`
+}
+
+type unitFile struct {
+	Path string `json:"path" cbor:"0,keyasint"`
+	Text string `json:"text" cbor:"1,keyasint"`
+}
+
+func servicePrint(a *app) *cobra.Command {
+	return verb[servicePrintArgs, []unitFile]{
+		name:  "print",
+		short: "print the unit files, for packagers and the curious",
+		long: `Print shows the units and the preset without anything of this user's. With --dir it writes them there, as
+user/NAME and user-preset/NAME, and prints only the names.`,
+		example: "  lnk service print --programs /usr/bin --dir /usr/lib/systemd",
+		cannot:  "print the units",
+		run: func(_ context.Context, args servicePrintArgs) ([]unitFile, error) {
+			if args.Programs == "" {
+				args.Programs = filepath.Dir(a.Executable)
+			}
+			files, err := units.Render(units.Config{Programs: args.Programs, Idle: args.Idle})
+			list := make([]unitFile, 0, len(files))
+			for _, f := range files {
+				if args.Dir != "" {
+					if err := writeUnit(filepath.Join(args.Dir, f.Path), f.Data); err != nil {
+						return nil, err
+					}
+					f = units.File{Path: filepath.Join(args.Dir, f.Path)}
+				}
+				list = append(list, unitFile{f.Path, string(f.Data)})
+			}
+			return list, err
+		},
+		text: func(w io.Writer, files []unitFile) error {
+			for _, f := range files {
+				if f.Text == "" {
+					fmt.Fprintln(w, f.Path)
+				} else {
+					fmt.Fprintf(w, "# %s\n%s\n", f.Path, f.Text)
+				}
+			}
+			return nil
+		},
+	}.command(a)
+}
+
+func writeUnit(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return profile.WriteFile(path, data, 0o644)
+}
+
+type serviceScope struct {
+	User    bool `json:"user" help:"install for this user: the only way that there is, accepted for clarity"`
+	Runtime bool `json:"runtime" help:"until the next log-out only"`
+}
+
+type serviceInstallArgs struct {
+	serviceScope
+	Idle time.Duration `json:"idle" help:"how long a daemon without work stays; 0s leaves it to the daemon"`
+}
+
+func serviceInstall(a *app) *cobra.Command {
+	return action[serviceInstallArgs]{
+		name:  "install",
+		short: "write the units and listen on the sockets",
+		long: `Install writes the units for this lnk's daemons into ~/.config/systemd and enables the sockets of the bus and of every profile.
+To install again is to update: a daemon whose unit changed is ended, and the next connection starts the new one. After making
+another profile, lnk service enable makes its socket listen.`,
+		cannot: "install the units",
+		exits:  []int{exitUnavailable},
+		run: func(ctx context.Context, args serviceInstallArgs) error {
+			config, err := a.unitConfig(args.Idle)
+			if err != nil {
+				return err
+			}
+			return a.withManager(args.serviceScope, func(m *units.Manager) error { return m.Install(ctx, config) })
+		},
+	}.command(a)
+}
+
+func serviceEnable(a *app) *cobra.Command {
+	return action[serviceScope]{
+		name:   "enable",
+		short:  "listen on the sockets of the bus and of every profile",
+		long:   "Enable makes the installed sockets of the bus and of every profile that there is listen, now and after the next log-in.",
+		cannot: "enable the units",
+		exits:  []int{exitUnavailable},
+		run: func(ctx context.Context, scope serviceScope) error {
+			peers, err := a.peers()
+			if err != nil {
+				return err
+			}
+			return a.withManager(scope, func(m *units.Manager) error { return m.Enable(ctx, peers) })
+		},
+	}.command(a)
+}
+
+func serviceDisable(a *app) *cobra.Command {
+	return action[serviceScope]{
+		name:   "disable",
+		short:  "end the daemons and close the sockets",
+		long:   "Disable ends every daemon and lets none start again until lnk service enable. The units stay installed.",
+		cannot: "disable the units",
+		exits:  []int{exitUnavailable},
+		run: func(ctx context.Context, scope serviceScope) error {
+			return a.withManager(scope, func(m *units.Manager) error { return m.Disable(ctx) })
+		},
+	}.command(a)
+}
+
+func serviceUninstall(a *app) *cobra.Command {
+	return action[serviceScope]{
+		name:   "uninstall",
+		short:  "disable and remove the units",
+		long:   "Uninstall ends every daemon, closes the sockets and removes what install wrote. Keys, repositories and events stay.",
+		cannot: "uninstall the units",
+		exits:  []int{exitUnavailable},
+		run: func(ctx context.Context, scope serviceScope) error {
+			return a.withManager(scope, func(m *units.Manager) error { return m.Uninstall(ctx) })
+		},
+	}.command(a)
+}
+
+func serviceStatus(a *app) *cobra.Command {
+	return verb[none, []units.Status]{
+		name:   "status",
+		short:  "show the units as the service manager knows them",
+		long:   "Status lists the services whose sockets the service manager has loaded, with crashes and the last result. It starts no daemon.",
+		cannot: "ask the service manager",
+		exits:  []int{exitUnavailable},
+		run: func(ctx context.Context, _ none) (list []units.Status, err error) {
+			err = a.withManager(serviceScope{}, func(m *units.Manager) error {
+				list, err = m.Status(ctx)
+				return err
+			})
+			return list, err
+		},
+		text: func(w io.Writer, list []units.Status) error {
+			return table(w, "NAME\tSTATE\tPID\tRESTARTS\tRESULT\tSOCKET", func(row func(...any)) {
+				for _, s := range list {
+					row(s.Name, s.State, s.PID, s.Restarts, s.Result, s.Socket)
+				}
+			})
+		},
+	}.command(a)
+}
+
+// withManager runs one step with the user's service manager.
+func (a *app) withManager(scope serviceScope, step func(*units.Manager) error) error {
+	manager, err := units.NewManager(a.Environ(), scope.Runtime)
+	if err == nil {
+		err = step(manager)
+	}
+	if err != nil {
+		return ipc.Errorf(ipc.Unavailable, "%w", err).WithHint("where there is no systemd for users, run lnk up")
+	}
+	return nil
+}
+
+// unitConfig describes this lnk, its folders and profiles to package units.
+func (a *app) unitConfig(idle time.Duration) (units.Config, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return units.Config{}, err
+	}
+	peers, err := a.peers()
+	if err != nil {
+		return units.Config{}, err
+	}
+	config := units.Config{Programs: filepath.Dir(a.Executable), Idle: idle, Dirs: dirs, Peers: peers}
+	for _, name := range []string{"LNK_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"} {
+		if value := a.Getenv(name); value != "" {
+			config.Environment = append(config.Environment, name+"="+value)
+		}
+	}
+	return config, nil
+}
+
+// peers lists the peer ids of all profiles.
+func (a *app) peers() ([]peer.ID, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := dirs.Profiles()
+	ids := make([]peer.ID, 0, len(profiles))
+	for _, p := range profiles {
+		ids = append(ids, p.Peer)
+	}
+	return ids, err
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/services/supervisor"
+	"github.com/lnk-suite/lnk/units"
+)
+
+// statusResult is what is known about the suite's services.
+type statusResult struct {
+	Manager  string         `json:"manager" cbor:"0,keyasint"` // who listens: "lnk up", "systemd", or "" for nobody
+	Services []serviceState `json:"services" cbor:"1,keyasint"`
+}
+
+type serviceState struct {
+	Name     string `json:"name" cbor:"0,keyasint"` // bus, or gitd-<peer>
+	Socket   string `json:"socket" cbor:"1,keyasint"`
+	State    string `json:"state" cbor:"2,keyasint"` // sleeping, running or failed
+	PID      int    `json:"pid" cbor:"3,keyasint"`   // 0 unless it runs
+	Restarts int    `json:"restarts" cbor:"4,keyasint"`
+	Error    string `json:"error,omitempty" cbor:"5,keyasint,omitempty"` // why it failed last
+}
+
+func statusCommand(a *app) *cobra.Command {
+	return verb[none, statusResult]{
+		name:  "status",
+		short: "show the services: sleeping, running or failed",
+		long: `Status shows each service's socket and whether its daemon sleeps (somebody who connects starts it), runs, or failed (it is
+started again). It asks whoever listens on the sockets, lnk up or systemd, and never a daemon: looking wakes nobody.`,
+		cannot: "show the status",
+		exits:  []int{exitUnavailable, exitDeadline},
+		run:    a.status,
+		text: func(w io.Writer, r statusResult) error {
+			if len(r.Services) == 0 {
+				_, err := io.WriteString(w, "nothing listens: run lnk up, or lnk service install\n")
+				return err
+			}
+			return table(w, "SERVICE\tSTATE\tPID\tSOCKET", func(row func(...any)) {
+				for _, s := range r.Services {
+					row(s.Name, s.State, pidOrDash(s.PID), s.Socket)
+					if s.Error != "" {
+						row("  " + s.Error)
+					}
+				}
+			})
+		},
+	}.command(a)
+}
+
+func pidOrDash(pid int) string {
+	if pid == 0 {
+		return "-"
+	}
+	return strconv.Itoa(pid)
+}
+
+func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
+	dirs, err := a.dirs()
+	if err != nil {
+		return statusResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	states, err := supervisor.Status(ctx, dirs)
+	switch {
+	case err == nil:
+		return statusResult{"lnk up", fromUp(states)}, nil
+	case !errors.Is(err, supervisor.ErrNotRunning):
+		return statusResult{}, err
+	case !a.unitsInstalled():
+		return statusResult{Services: []serviceState{}}, nil
+	}
+	return a.statusOfUnits(ctx)
+}
+
+// statusTimeout bounds the question to lnk up, which answers from memory, or to systemd.
+const statusTimeout = 5 * time.Second
+
+func fromUp(states []supervisor.ServiceState) []serviceState {
+	list := make([]serviceState, 0, len(states))
+	for _, s := range states {
+		name := s.Name
+		if s.Peer != "" {
+			name += "-" + s.Peer
+		}
+		list = append(list, serviceState{name, s.Socket, string(s.State), s.PID, s.Restarts, s.Error})
+	}
+	return list
+}
+
+func (a *app) statusOfUnits(ctx context.Context) (statusResult, error) {
+	manager, err := units.NewManager(a.Environ(), false)
+	if err != nil {
+		return statusResult{}, err
+	}
+	states, err := manager.Status(ctx)
+	r := statusResult{"systemd", make([]serviceState, 0, len(states))}
+	for _, s := range states {
+		r.Services = append(r.Services, serviceState{s.Name, s.Socket, s.State, s.PID, s.Restarts, failure(s)})
+	}
+	return r, err
+}
+
+func failure(s units.Status) string {
+	if s.State != units.Failed {
+		return ""
+	}
+	return s.Result
+}
+
+// unitsInstalled looks for our units where systemd does, because to ask systemd costs a process.
+func (a *app) unitsInstalled() bool {
+	const unit = "user/lnk-busd.socket"
+	folders := []string{"/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
+	for _, runtime := range []bool{false, true} {
+		if manager, err := units.NewManager(a.Environ(), runtime); err == nil {
+			folders = append(folders, manager.Folder)
+		}
+	}
+	return slices.ContainsFunc(folders, func(folder string) bool {
+		_, err := os.Stat(filepath.Join(folder, unit))
+		return err == nil
+	})
+}
