@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -14,13 +15,18 @@ import (
 func runScenarios(t *testing.T) {
 	r := newRig(t)
 	t.Run("install", r.testInstall)
+	t.Run("preset", r.testPreset)
 	t.Run("verify", r.testVerify)
 	t.Run("permissions", r.testPermissions)
+	t.Run("hardening", r.testHardening)
+	t.Run("short path", r.testShortPath)
 	t.Run("idle exit", r.testIdleExit)
 	t.Run("crash", r.testCrash)
 	t.Run("missing program", r.testMissingProgram)
 	t.Run("quick activations", r.testQuickActivations)
 	t.Run("exit race", r.testExitRace)
+	t.Run("fuse", r.testFuse)
+	t.Run("update", r.testUpdate)
 	t.Run("uninstall", r.testUninstall)
 }
 
@@ -34,6 +40,15 @@ func (r *rig) testInstall(t *testing.T) {
 		t.Fatalf("second time: %v", err)
 	}
 	r.expect(t, "lnk-busd.service", "ActiveState=active")
+}
+
+// testPreset: a distribution that applies presets gets the bus, but no git daemon of nobody.
+func (r *rig) testPreset(t *testing.T) {
+	r.do(t, "preset", "lnk-busd.socket", "lnk-gitd@.socket")
+	r.expect(t, "lnk-busd.socket", "UnitFileState=enabled")
+	if enabled, _ := filepath.Glob(r.Folder + "/user/*.wants/lnk-*"); len(enabled) != 1 {
+		t.Errorf("the preset enables %v", enabled)
+	}
 }
 
 // testVerify wants an empty stderr: systemd-analyze succeeds on unknown settings and only warns.
@@ -60,6 +75,47 @@ func (r *rig) testPermissions(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", path, info.Mode(), want)
 		}
 	}
+}
+
+// testHardening asks the kernel: most settings that systemd accepts in user units are without effect.
+func (r *rig) testHardening(t *testing.T) {
+	id, socket := r.peer(t, 8)
+	mustAsk(t, socket)
+	for _, unit := range []string{"lnk-busd.service", "lnk-gitd@" + string(id) + ".service"} {
+		status, err := os.ReadFile("/proc/" + r.show(t, unit, "MainPID")["MainPID"] + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Umask:\t0077\n"} {
+			if !strings.Contains(string(status), want) {
+				t.Errorf("%s: the kernel does not say %q:\n%s", unit, want, status)
+			}
+		}
+	}
+}
+
+// testShortPath: the socket is where profile.Dirs says, also for a runtime folder that leaves no room for a whole peer id.
+func (r *rig) testShortPath(t *testing.T) {
+	c := r.config
+	c.Dirs.Runtime = "/run/user/" + strings.Repeat("x", 60) + "/radicle"
+	c.Peers = []peer.ID{newPeer(t, 9)}
+	if err := r.Install(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	short := filepath.Join(r.dirs.Runtime, filepath.Base(c.Dirs.Socket("gitd", c.Peers[0])))
+	mustAsk(t, short)
+	if long := r.dirs.Socket("gitd", c.Peers[0]); exists(long) {
+		t.Errorf("systemd listens on %s too", long)
+	}
+	unit := "lnk-gitd@" + string(c.Peers[0])
+	if complaint, stderr := run(t, "systemd-analyze", "--user", "verify", unit+".socket"); complaint+stderr != "" {
+		t.Errorf("systemd-analyze verify complains: %s%s", complaint, stderr)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (r *rig) testIdleExit(t *testing.T) {
@@ -121,6 +177,71 @@ func (r *rig) testQuickActivations(t *testing.T) {
 		r.expect(t, "lnk-gitd@"+string(id)+".service", "ActiveState=inactive", "Result=success")
 	}
 	r.expect(t, "lnk-gitd@"+string(id)+".socket", "SubState=listening")
+}
+
+// testFuse: a daemon that leaves without accepting makes systemd give the socket up, instead of spinning for ever; enabling
+// makes it listen again.
+func (r *rig) testFuse(t *testing.T) {
+	id, socket := r.peer(t, 10, "[Service]\nType=exec\nExecStart=\nExecStart=/bin/true\n")
+	unit := "lnk-gitd@" + string(id) + ".socket"
+	go func() { _, _ = ask(socket) }()
+	r.expect(t, unit, "ActiveState=failed", "Result=trigger-limit-hit")
+	if got := r.status(t, "gitd-"+string(id)); got.State != Failed {
+		t.Errorf("Status = %+v, want %s", got, Failed)
+	}
+	r.dropIn(t, "lnk-gitd@"+string(id), idle("15m"))
+	r.do(t, "daemon-reload")
+	if err := r.Enable(t.Context(), []peer.ID{id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.status(t, "gitd-"+string(id)); got.State != Sleeping || got.Socket != socket {
+		t.Errorf("Status = %+v, want %s at %s", got, Sleeping, socket)
+	}
+	mustAsk(t, socket)
+	if got := r.status(t, "gitd-"+string(id)); got.State != Running || got.PID == 0 {
+		t.Errorf("Status = %+v, want %s", got, Running)
+	}
+}
+
+func (r *rig) status(t *testing.T, name string) Status {
+	t.Helper()
+	all, err := r.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("Status does not list %s: %+v", name, all)
+	return Status{}
+}
+
+// testUpdate: installing changed units ends what runs by the old ones; installing the same does not.
+func (r *rig) testUpdate(t *testing.T) {
+	bus := r.dirs.Socket("bus", "")
+	mustAsk(t, bus)
+	before := r.status(t, "bus")
+	if err := r.Install(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.status(t, "bus"); after != before {
+		t.Errorf("installing the same again: %+v became %+v", before, after)
+	}
+	r.config.Environment = []string{`LNK_TEST=a "b" \ 100% $HOME 'c'`}
+	if err := r.Install(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	mustAsk(t, bus)
+	after := r.status(t, "bus")
+	if after.PID == before.PID {
+		t.Errorf("process %d still runs by the old unit", before.PID)
+	}
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(after.PID) + "/environ")
+	if err != nil || !strings.Contains(string(environ), r.config.Environment[0]+"\x00") {
+		t.Errorf("%q is not in the daemon's environment (%v): %q", r.config.Environment[0], err, environ)
+	}
 }
 
 func (r *rig) testUninstall(t *testing.T) {

@@ -18,19 +18,19 @@ const (
 // A Status is the state of one service as the manager knows it.
 type Status struct {
 	// Name is bus, or gitd-<peer>.
-	Name string `json:"name"`
+	Name string `cbor:"0,keyasint" json:"name"`
 	// Unit is the name of the socket unit.
-	Unit string `json:"unit"`
+	Unit string `cbor:"1,keyasint" json:"unit"`
 	// Socket is the path it listens on.
-	Socket string `json:"socket"`
+	Socket string `cbor:"2,keyasint" json:"socket"`
 	// State is one of Sleeping, Running, Failed and Stopped.
-	State string `json:"state"`
+	State string `cbor:"3,keyasint" json:"state"`
 	// PID is the daemon's process, 0 where none runs.
-	PID int `json:"pid"`
+	PID int `cbor:"4,keyasint" json:"pid"`
 	// Restarts counts the crashes since the daemon was last started by a connection.
-	Restarts int `json:"restarts"`
+	Restarts int `cbor:"5,keyasint" json:"restarts"`
 	// Result is systemd's word for how the daemon last ended: success, exit-code, signal, ….
-	Result string `json:"result"`
+	Result string `cbor:"6,keyasint" json:"result"`
 }
 
 // Status lists the services whose sockets the manager has loaded.
