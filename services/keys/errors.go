@@ -26,6 +26,7 @@ const (
 	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
 	hintAgain   = "start it again and load the key: lnk key add"
 	hintPrompt  = "answer the agent's prompt, or restart the agent"
+	hintAsk     = "run it in a terminal, set SSH_ASKPASS, or name a file with --passphrase-file"
 	hintOther   = "use another agent: set SSH_AUTH_SOCK, or agent_socket in the profile"
 )
 

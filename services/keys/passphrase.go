@@ -1,0 +1,149 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Passphrases asks for passphrases: in a file if there is one, else at the terminal, else through SSH_ASKPASS. They never
+// come from arguments or the environment, which other processes can read.
+type Passphrases struct {
+	// File holds the passphrase in its first line: a file, a systemd credential, or /dev/fd/N. Optional.
+	File string
+	// Getenv reads SSH_ASKPASS and SSH_ASKPASS_REQUIRE, which mean what they mean to ssh-add. Nil is an empty environment.
+	Getenv func(string) string
+	// Terminal is the device to ask at; empty means /dev/tty.
+	Terminal string
+}
+
+// maxPassphrase bounds a passphrase in bytes.
+const maxPassphrase = 4096
+
+// Existing asks for the passphrase of something that has one already.
+func (p Passphrases) Existing(ctx context.Context, what string) ([]byte, error) {
+	return p.ask(ctx, "Passphrase for "+what+": ")
+}
+
+// New asks for a passphrase to be set: twice where a person types it. An empty one is an error.
+func (p Passphrases) New(ctx context.Context, what string) ([]byte, error) {
+	first, err := p.ask(ctx, "New passphrase for "+what+": ")
+	if err != nil {
+		return nil, err
+	}
+	if len(first) == 0 {
+		return nil, errors.New("the passphrase is empty")
+	}
+	if p.File != "" {
+		return first, nil
+	}
+	second, err := p.ask(ctx, "The same again: ")
+	defer clear(second)
+	if err == nil && !bytes.Equal(first, second) {
+		err = errors.New("the two passphrases differ")
+	}
+	if err != nil {
+		clear(first)
+		return nil, err
+	}
+	return first, nil
+}
+
+func (p Passphrases) ask(ctx context.Context, prompt string) ([]byte, error) {
+	if p.File != "" {
+		return readPassphrase(p.File)
+	}
+	program, require := p.askpass()
+	if program != "" && (require == "force" || require == "prefer") {
+		return runAskpass(ctx, program, prompt)
+	}
+	tty, err := p.openTerminal()
+	switch {
+	case err == nil:
+		return askTerminal(ctx, tty, prompt)
+	case program != "" && require != "never":
+		return runAskpass(ctx, program, prompt)
+	}
+	return nil, noKey(hintAsk, "cannot ask for a passphrase: there is no terminal: %w", err)
+}
+
+func (p Passphrases) askpass() (program, require string) {
+	if p.Getenv == nil {
+		return "", ""
+	}
+	return p.Getenv("SSH_ASKPASS"), p.Getenv("SSH_ASKPASS_REQUIRE")
+}
+
+func readPassphrase(path string) ([]byte, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read passphrase: %w", err)
+	}
+	return firstLine(data)
+}
+
+func firstLine(data []byte) ([]byte, error) {
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) > maxPassphrase {
+		return nil, fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
+	}
+	return line, nil
+}
+
+// askpassGrace is how long a prompt that was told to end may hold its output open.
+const askpassGrace = time.Second
+
+func runAskpass(ctx context.Context, program, prompt string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, prompt)
+	cmd.WaitDelay = askpassGrace
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for a passphrase with %s: %w", program, err)
+	}
+	return firstLine(out)
+}
+
+func (p Passphrases) openTerminal() (*os.File, error) {
+	path := p.Terminal
+	if path == "" {
+		path = "/dev/tty"
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
+}
+
+// askTerminal reads a line without echo and closes the terminal. If ctx ends first the terminal is as it was before; the
+// read cannot be interrupted, so goroutine and file stay until the line or the process ends.
+func askTerminal(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
+	fd := int(tty.Fd())
+	state, err := term.GetState(fd)
+	if err == nil {
+		_, err = tty.WriteString(prompt)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot ask for a passphrase: %w", err), tty.Close())
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		defer tty.Close()
+		line, err := term.ReadPassword(fd)
+		tty.WriteString("\n")
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.line, a.err
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), term.Restore(fd, state))
+	}
+}
