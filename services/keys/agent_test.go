@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/keystest"
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -32,7 +33,7 @@ func TestAgentSigns(t *testing.T) {
 			t.Errorf("%d bytes: signature %x, %v", len(msg), sig, err)
 		}
 	}
-	if _, err := signer.Sign(t.Context(), make([]byte, 1<<20)); err == nil || !strings.Contains(err.Error(), "1048576 bytes") {
+	if _, err := signer.Sign(t.Context(), make([]byte, 1<<20)); !errors.Is(err, ipc.TooLarge) || !strings.Contains(err.Error(), "1048576 bytes") {
 		t.Errorf("a message that no agent takes: %v", err)
 	}
 }
@@ -107,8 +108,8 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 
 func wantCause(t *testing.T, err error, cause string) {
 	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), cause) {
-		t.Errorf("the error is %v, want one that says %q", err, cause)
+	if !errors.Is(err, ipc.NoKey) || !strings.Contains(err.Error(), cause) || strings.Contains(err.Error(), "\n") || ipc.HintOf(err) == "" {
+		t.Errorf("the error is %v (hint: %s), want ipc.NoKey with a hint that says %q", err, ipc.HintOf(err), cause)
 	}
 }
 

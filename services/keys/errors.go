@@ -2,29 +2,28 @@ package keys
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"syscall"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
 // noKey makes the error of an agent that could not do what it was asked: one sentence of cause, one of cure.
 func noKey(hint, format string, args ...any) error {
-	_ = hint
-	return fmt.Errorf(format, args...)
+	return ipc.Errorf(ipc.NoKey, format, args...).WithHint(hint)
 }
 
 // The cures. They name only what whoever has lnk also has.
 const (
 	hintStart   = "start one with ssh-agent, or set SSH_AUTH_SOCK"
 	hintAdd     = "lnk key add"
-	hintUnlock  = "unlock the agent if it is locked, else: lnk key add"
+	hintUnlock  = "lnk key add, or unlock the agent if it is locked"
 	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
-	hintAgain   = "start it again and load the key: lnk key add"
+	hintAgain   = "lnk key add, once the agent runs again"
 	hintPrompt  = "answer the agent's prompt, or restart the agent"
 	hintAsk     = "run it in a terminal, set SSH_ASKPASS, or name a file with --passphrase-file"
 	hintOther   = "use another agent: set SSH_AUTH_SOCK, or agent_socket in the profile"

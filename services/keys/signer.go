@@ -5,9 +5,9 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"io"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -44,7 +44,7 @@ func (s *AgentSigner) PublicKey() ed25519.PublicKey { return s.pub }
 // hint; ipc.TooLarge for messages that agents do not take; ctx's when that was cancelled.
 func (s *AgentSigner) Sign(ctx context.Context, msg []byte) ([]byte, error) {
 	if len(msg) > maxSigned {
-		return nil, fmt.Errorf("cannot sign %d bytes: an ssh-agent takes %d", len(msg), maxSigned)
+		return nil, ipc.Errorf(ipc.TooLarge, "cannot sign %d bytes: an ssh-agent takes %d", len(msg), maxSigned)
 	}
 	var sig *ssh.Signature
 	err := s.agent.session(ctx, signLimit, func(client agent.ExtendedAgent, w *wire) (err error) {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/lnk-suite/lnk/ipc"
 )
 
 func (d Dirs) activeFile() string { return filepath.Join(d.Config, "active") }
 
 // Profile returns the profile called name; with "" the one that LNK_PROFILE selects, else the active one. If there is
-// none, the error is fs.ErrNotExist.
+// none, the error is ipc.NotFound and its hint `lnk profile create`.
 func (d Dirs) Profile(name string) (Profile, error) {
 	if name == "" {
 		active, err := d.ActiveName()
@@ -26,7 +28,7 @@ func (d Dirs) Profile(name string) (Profile, error) {
 	}
 	p, err := d.load(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Profile{}, fmt.Errorf("no profile %s: %w", name, fs.ErrNotExist)
+		return Profile{}, ipc.Errorf(ipc.NotFound, "no profile %s", name).WithHint("lnk profile create " + name)
 	}
 	return p, err
 }
@@ -38,7 +40,7 @@ func (d Dirs) ActiveName() (string, error) {
 	}
 	data, err := os.ReadFile(d.activeFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no profile is active: %w", fs.ErrNotExist)
+		return "", ipc.Errorf(ipc.NotFound, "no profile is active").WithHint("lnk profile create NAME")
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot find the active profile: %w", err)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lnk-suite/lnk/ipc"
 )
 
 func newDirs(t *testing.T, pairs ...string) Dirs {
@@ -23,7 +25,7 @@ func TestProfiles(t *testing.T) {
 	if got, err := d.Profiles(); err != nil || len(got) != 0 {
 		t.Fatalf("a fresh home has profiles %v, %v", got, err)
 	}
-	if _, err := d.Profile(""); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.Profile(""); !errors.Is(err, ipc.NotFound) || ipc.HintOf(err) != "lnk profile create NAME" {
 		t.Errorf("no active profile: %v", err)
 	}
 	want := Profile{Name: "work", Peer: alice, Key: d.KeyFile("work"), AgentSocket: "/run/agent.sock"}
@@ -46,7 +48,7 @@ func TestProfiles(t *testing.T) {
 	if got, err := d.Profile(""); err != nil || got.Name != "home" {
 		t.Errorf("the selected profile is %+v, %v", got, err)
 	}
-	if err := d.SetActive("nobody"); !errors.Is(err, fs.ErrNotExist) {
+	if err := d.SetActive("nobody"); !errors.Is(err, ipc.NotFound) || ipc.HintOf(err) != "lnk profile create nobody" {
 		t.Errorf("activating a missing profile: %v", err)
 	}
 	if err := d.SetActive(""); err == nil {
