@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"github.com/lnk-suite/lnk/ipc"
+)
+
+var echo = ipc.Unary[[]byte, []byte]{Name: "bench.echo", Access: ipc.Read, Short: "answer with the argument", Inline: true}
+
+func serveIPC(l net.Listener) error {
+	mux := ipc.NewMux("bench", "1")
+	echo.Handle(mux, func(_ context.Context, payload []byte) ([]byte, error) { return payload, nil })
+	server := &ipc.Server{Mux: mux}
+	return acceptAll(l, func(c net.Conn) { server.ServeConn(context.Background(), c, nil) })
+}
+
+type ipcConn struct{ *ipc.Client }
+
+func dialIPC(path string) (caller, error) { return ipcConn{ipc.NewClient(path, "bench")}, nil }
+
+func (c ipcConn) Echo(payload []byte) error {
+	_, err := echo.Call(context.Background(), c.Client, payload)
+	return err
+}
