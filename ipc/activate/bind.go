@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/peercred"
 )
 
@@ -37,7 +38,8 @@ const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 // listens on is left alone, and the error is an [*InUseError]. The name of the listener is the file name without ".sock".
 func Bind(path string) (Listener, error) {
 	if len(path) > maxPath {
-		return Listener{}, fmt.Errorf("cannot listen on %s: the path has %d bytes and the system allows %d; set XDG_RUNTIME_DIR to a shorter one", path, len(path), maxPath)
+		return Listener{}, ipc.Errorf(ipc.BadRequest, "cannot listen on %s: the path has %d bytes and the system allows %d", path, len(path), maxPath).
+			WithHint("set XDG_RUNTIME_DIR to a shorter path")
 	}
 	dir := filepath.Dir(path)
 	if err := prepareDir(dir); err != nil {
@@ -107,9 +109,9 @@ func clearPath(path string) error {
 	case errStat != nil:
 		return fmt.Errorf("cannot listen on %s: %w", path, errStat)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("cannot listen on %s: the file there is not a socket; move it away", path)
+		return ipc.Errorf(ipc.Conflict, "cannot listen on %s: the file there is not a socket", path).WithHint("move it away")
 	case owner(info) != os.Geteuid():
-		return fmt.Errorf("cannot listen on %s: the socket there belongs to uid %d; remove it", path, owner(info))
+		return ipc.Errorf(ipc.PermissionDenied, "cannot listen on %s: the socket there belongs to uid %d", path, owner(info)).WithHint("rm " + path)
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("cannot listen on %s: cannot find out whether the socket there is in use: %w", path, err)
 	}
@@ -134,10 +136,10 @@ func prepareDir(dir string) error {
 		return fmt.Errorf("%s is not a folder", dir)
 	}
 	if owner(info) != os.Geteuid() {
-		return fmt.Errorf("the folder %s belongs to uid %d, not to you; set XDG_RUNTIME_DIR to a folder of yours", dir, owner(info))
+		return ipc.Errorf(ipc.PermissionDenied, "the folder %s belongs to uid %d, not to you", dir, owner(info)).WithHint("set XDG_RUNTIME_DIR to a folder of yours")
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("the folder %s is open to other users (mode %04o); close it with: chmod 700 %s", dir, mode, dir)
+		return ipc.Errorf(ipc.PermissionDenied, "the folder %s is open to other users (mode %04o)", dir, mode).WithHint("chmod 700 " + dir)
 	}
 	return checkParent(filepath.Dir(dir))
 }
@@ -148,7 +150,7 @@ func checkParent(parent string) error {
 		return err
 	}
 	if mode := info.Mode(); mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0 {
-		return fmt.Errorf("the folder %s is writable by every user (mode %04o); close it with: chmod 700 %s", parent, mode.Perm(), parent)
+		return ipc.Errorf(ipc.PermissionDenied, "the folder %s is writable by every user (mode %04o)", parent, mode.Perm()).WithHint("chmod 700 " + parent)
 	}
 	return nil
 }

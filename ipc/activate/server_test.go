@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -146,4 +148,172 @@ func TestDrainServesWhatIsQueued(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A connection in the queue of a path that we bound has no next instance to go to: it is let in.
+func TestBoundQueueIsServed(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	l := mustBind(t, path)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	c := mustDial(t, path)
+	if _, err := c.Write([]byte("q")); err != nil {
+		t.Fatal(err)
+	}
+	// It may be let in by the loop already, or by the last call; never dropped.
+	if err := <-serve(ctx, &Server{Handle: echo}, l); err != nil {
+		t.Error(err)
+	}
+	expect(t, c, 'q')
+	expectEOF(t, c)
+}
+
+// A socket of the service manager is left with its queue: the next instance serves it.
+func TestActivatedQueueIsLeft(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	managers := mustBind(t, path)
+	f, err := managers.File()
+	must(t, err)
+	defer f.Close()
+	passed, err := net.FileListener(f)
+	must(t, err)
+	l := Listener{UnixListener: passed.(*net.UnixListener), Name: "echo", Activated: true}
+	must(t, (&Server{Handle: echo, Idle: time.Nanosecond}).Serve(t.Context(), l))
+	c := mustDial(t, path)
+	ctx, stop := context.WithCancel(t.Context())
+	done := serve(ctx, &Server{Handle: echo}, managers)
+	ask(t, c, 'a')
+	stop()
+	must(t, <-done)
+}
+
+func TestHeldConnections(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	l := mustBind(t, path)
+	c := mustDial(t, path) // before the server can be idle
+	done := serve(t.Context(), &Server{Handle: echo, Idle: 20 * time.Millisecond, HoldConns: true}, l)
+	for range 5 {
+		select {
+		case err := <-done:
+			t.Fatalf("left with a connection: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	ask(t, c, 'a')
+	_ = c.Close()
+	must(t, <-done)
+}
+
+// A dialogue of another protocol goes on while the server leaves, up to the grace period.
+func TestHijacked(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	ctx, stop := context.WithCancel(t.Context())
+	refused, draining := make(chan bool, 1), make(chan (<-chan struct{}), 1)
+	handle := func(ctx context.Context, c *Conn) {
+		if !c.Hijack() {
+			t.Error("Hijack refused before leaving")
+		}
+		draining <- c.Draining()
+		echo(ctx, c)
+		refused <- !c.Hijack()
+	}
+	done := serve(ctx, &Server{Handle: handle}, mustBind(t, path))
+	c := mustDial(t, path)
+	ask(t, c, 'a')
+	stop()
+	<-<-draining
+	ask(t, c, 'b')
+	_ = c.Close()
+	must(t, <-done)
+	if !<-refused {
+		t.Error("Hijack allowed while leaving")
+	}
+}
+
+func TestGrace(t *testing.T) {
+	path := filepath.Join(socketDir(t), "slow.sock")
+	for name, test := range map[string]struct {
+		stubborn bool
+		want     string
+	}{"ends with its context": {false, ""}, "does not end": {true, "cannot leave cleanly: 1 connections have handlers that do not return"}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			entered, gate := make(chan struct{}), make(chan struct{})
+			defer close(gate)
+			handle := func(ctx context.Context, c *Conn) {
+				close(entered)
+				if test.stubborn {
+					<-gate
+				}
+				<-ctx.Done()
+			}
+			done := serve(ctx, &Server{Handle: handle, Grace: 20 * time.Millisecond}, mustBind(t, path))
+			c := mustDial(t, path)
+			<-entered
+			stop()
+			err := <-done
+			if err == nil && test.want != "" || err != nil && err.Error() != test.want {
+				t.Errorf("Serve = %v, want %q", err, test.want)
+			}
+			expectEOF(t, c)
+		})
+	}
+}
+
+// A request in flight when the server becomes idle by a lost race may take longer than the grace period.
+func TestIdleLeavingWaitsForRequests(t *testing.T) {
+	path := filepath.Join(socketDir(t), "slow.sock")
+	var activity Activity
+	handle := func(_ context.Context, c *Conn) {
+		<-c.Draining() // taken from the queue just then
+		activity.Add(1)
+		<-time.After(60 * time.Millisecond)
+		_, _ = c.Write([]byte("z"))
+		activity.Add(-1)
+	}
+	l := mustBind(t, path)
+	c := mustDial(t, path)
+	must(t, (&Server{Handle: handle, Activity: &activity, Idle: time.Millisecond, Grace: 5 * time.Millisecond}).Serve(t.Context(), l))
+	expect(t, c, 'z')
+}
+
+func TestListenerFails(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	l := mustBind(t, path)
+	done := serve(t.Context(), &Server{Handle: echo}, l)
+	ask(t, mustDial(t, path), 'a')
+	_ = l.UnixListener.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+// A daemon without descriptors left keeps its listener, and serves who waited once there are some again.
+func TestOutOfDescriptors(t *testing.T) {
+	path := filepath.Join(socketDir(t), "echo.sock")
+	l := mustBind(t, path)
+	c := mustDial(t, path)
+	var before syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	none := before
+	none.Cur = 0
+	log := make(chan string, 100)
+	ctx, stop := context.WithCancel(t.Context())
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
+	done := serve(ctx, &Server{Handle: echo, Log: slog.New(slog.NewTextHandler(lines(log), nil))}, l)
+	line := <-log
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+	if !strings.Contains(line, "cannot accept for now") {
+		t.Errorf("log %q", line)
+	}
+	ask(t, c, 'a')
+	stop()
+	must(t, <-done)
+}
+
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }

@@ -19,6 +19,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -105,7 +106,7 @@ func run(ctx context.Context, spec Spec, args []string, p process) int {
 	log := newLogger(p.stderr, spec.Program, p.getenv("JOURNAL_STREAM"))
 	if err := serve(ctx, spec, opts, log, p.getenv); err != nil {
 		tell(log, "STATUS="+err.Error())
-		log.Error("cannot go on", "err", err)
+		logFailure(log, err)
 		return exitFailure
 	}
 	return exitOK
@@ -134,6 +135,13 @@ func serve(ctx context.Context, spec Spec, opts options, log *slog.Logger, geten
 		Leaving: func() { tell(log, sd.SdNotifyStopping) },
 	}
 	return errors.Join(server.Serve(ctx, listeners...), closeService(serviceCtx, service))
+}
+
+func logFailure(log *slog.Logger, err error) {
+	if hint := ipc.HintOf(err); hint != "" {
+		log = log.With("hint", hint)
+	}
+	log.Error("cannot go on", "err", err)
 }
 
 // closeService does not let a service that hangs keep its successor from starting.

@@ -1,67 +1,65 @@
 package supervisor
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
+	"os"
 	"syscall"
-	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/services/profile"
 )
 
 // ErrNotRunning says that there is no supervisor in the folder.
-var ErrNotRunning = errors.New("lnk up is not running")
+var ErrNotRunning error = ipc.Errorf(ipc.Unavailable, "lnk up is not running").WithHint("lnk up")
 
-// controlSocket is where a supervisor answers.
-func controlSocket(dirs profile.Dirs) string { return dirs.Socket("up", "") }
+// The methods of up.sock.
+var (
+	statusMethod = ipc.Unary[ipc.Empty, StatusResult]{Name: "up.status", Access: ipc.Read, Short: "what the services do"}
+	reloadMethod = ipc.Unary[ipc.Empty, ipc.Empty]{Name: "up.reload", Access: ipc.Change, Short: "look for new profiles now"}
+)
+
+// StatusResult lists the services in the order of starting.
+type StatusResult struct {
+	Services []ServiceState `cbor:"0,keyasint" json:"services" help:"in the order of starting"`
+}
+
+// controlService is the stem of the supervisor's own socket.
+const controlService = "up"
+
+func controlSocket(dirs profile.Dirs) string { return dirs.Socket(controlService, "") }
 
 // Status asks the supervisor of dirs what its services do. The error is [ErrNotRunning] if there is none.
 func Status(ctx context.Context, dirs profile.Dirs) ([]ServiceState, error) {
-	r, err := ask(ctx, dirs, "status\n")
-	return r.Services, err
+	result, err := ask(ctx, dirs, statusMethod)
+	return result.Services, err
 }
 
 // Reload makes the supervisor of dirs look for new profiles now, and returns when it listens on their sockets. The error is
 // [ErrNotRunning] if there is none.
 func Reload(ctx context.Context, dirs profile.Dirs) error {
-	_, err := ask(ctx, dirs, "reload\n")
+	_, err := ask(ctx, dirs, reloadMethod)
 	return err
 }
 
-type reply struct {
-	Services []ServiceState `json:"services"`
-	Error    string         `json:"error,omitempty"`
-}
-
-func ask(ctx context.Context, dirs profile.Dirs, question string) (reply, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", controlSocket(dirs))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return reply{}, ErrNotRunning
+func ask[R any](ctx context.Context, dirs profile.Dirs, method ipc.Unary[ipc.Empty, R]) (result R, err error) {
+	path := controlSocket(dirs)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return result, ErrNotRunning
+	}
+	client := ipc.NewClient(path, "lnk")
+	defer client.Close()
+	result, err = method.Call(ctx, client, ipc.Empty{})
+	if errors.Is(err, syscall.ECONNREFUSED) { // it was killed
+		return result, ErrNotRunning
 	}
 	if err != nil {
-		return reply{}, fmt.Errorf("cannot ask lnk up: %w", err)
+		return result, fmt.Errorf("cannot ask lnk up: %w", err)
 	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	var r reply
-	if _, err = c.Write([]byte(question)); err == nil {
-		err = json.NewDecoder(c).Decode(&r)
-	}
-	if err == nil && r.Error != "" {
-		err = errors.New(r.Error)
-	}
-	if err != nil {
-		return reply{}, fmt.Errorf("cannot ask lnk up: %w", err)
-	}
-	return r, nil
+	return result, nil
 }
 
 // listenControl claims the folder for this supervisor.
@@ -69,36 +67,36 @@ func (u *supervisor) listenControl() (activate.Listener, error) {
 	l, err := activate.Bind(controlSocket(u.cfg.Dirs))
 	var inUse *activate.InUseError
 	if errors.As(err, &inUse) {
-		return l, fmt.Errorf("lnk up is already running as process %d on %s", inUse.PID, u.cfg.Dirs.Runtime)
+		return l, ipc.Errorf(ipc.Conflict, "lnk up is already running as process %d on %s", inUse.PID, u.cfg.Dirs.Runtime).
+			WithHint(fmt.Sprintf("stop it with: kill %d", inUse.PID))
 	}
 	return l, err
 }
 
 // serveControl answers until ctx ends.
 func (u *supervisor) serveControl(ctx context.Context, l activate.Listener) <-chan error {
+	mux := ipc.NewMux(controlService, u.cfg.Version)
+	statusMethod.Handle(mux, func(context.Context, ipc.Empty) (StatusResult, error) { return StatusResult{u.states()}, nil })
+	reloadMethod.Handle(mux, func(ctx context.Context, _ ipc.Empty) (ipc.Empty, error) { return ipc.Empty{}, u.askFollow(ctx) })
+	calls := &ipc.Server{Mux: mux, Log: u.cfg.Log}
+	server := activate.Server{Log: u.cfg.Log, Handle: func(ctx context.Context, c *activate.Conn) { calls.ServeConn(ctx, c, c.Draining()) }}
 	served := make(chan error, 1)
-	server := activate.Server{Handle: u.answer, Log: u.cfg.Log}
 	go func() { served <- server.Serve(ctx, l) }()
 	return served
 }
 
-func (u *supervisor) answer(ctx context.Context, c *activate.Conn) {
-	question, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil {
-		return
+// askFollow makes the goroutine that owns the sockets refresh them.
+func (u *supervisor) askFollow(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case u.reload <- answer:
+	case <-u.leaving:
+		return ipc.Errorf(ipc.GoingAway, "lnk up is leaving")
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	var r reply
-	if question == "reload\n" {
-		answer := make(chan error, 1)
-		select {
-		case u.reload <- answer:
-			if err := <-answer; err != nil {
-				r.Error = err.Error()
-			}
-		case <-c.Draining():
-			r.Error = "it is leaving"
-		}
+	if err := <-answer; err != nil {
+		return ipc.Errorf(ipc.Unavailable, "%w", err)
 	}
-	r.Services = u.states()
-	_ = json.NewEncoder(c).Encode(r)
+	return nil
 }

@@ -192,20 +192,22 @@ func (s *service) snapshot() ServiceState {
 	return s.state
 }
 
-// bindPatience is how long the sockets of an earlier supervisor may still be held by daemons that are leaving.
-const bindPatience = 3 * time.Second
+// bindPatience is how long daemons of an earlier supervisor, which was killed, may hold their sockets while they leave.
+const bindPatience = 10 * time.Second
 
-// bindRetry binds again while somebody else holds the path, until patience is over.
-func bindRetry(ctx context.Context, patience time.Duration, bind func() (*service, error)) (*service, error) {
-	deadline := time.Now().Add(patience)
+// bindRetry waits for sockets whose owner is dead; one that lives is not going to give way.
+func bindRetry(ctx context.Context, bind func() (*service, error)) (*service, error) {
+	deadline := time.Now().Add(bindPatience)
 	for {
 		s, err := bind()
 		var inUse *activate.InUseError
-		if !errors.As(err, &inUse) || time.Now().After(deadline) {
+		if !errors.As(err, &inUse) || !dead(inUse.PID) || time.Now().After(deadline) {
 			return s, err
 		}
-		if err := sleepUntil(ctx, time.Now().Add(20*time.Millisecond)); err != nil {
+		if err := sleepUntil(ctx, time.Now().Add(10*time.Millisecond)); err != nil {
 			return nil, err
 		}
 	}
 }
+
+func dead(pid int32) bool { return pid > 0 && errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH) }

@@ -14,17 +14,12 @@ const (
 
 // ServiceState is one line of "lnk status".
 type ServiceState struct {
-	Name string `cbor:"0,keyasint" json:"name"`
-	// Peer is whose instance it is; empty for a service without instances.
-	Peer   string `cbor:"1,keyasint" json:"peer,omitempty"`
-	Socket string `cbor:"2,keyasint" json:"socket"`
-	State  State  `cbor:"3,keyasint" json:"state"`
-	// PID is 0 unless the service runs.
-	PID int `cbor:"4,keyasint" json:"pid"`
-	// Since is when the state began.
-	Since time.Time `cbor:"5,keyasint" json:"since"`
-	// Restarts counts the starts after failures.
-	Restarts int `cbor:"6,keyasint" json:"restarts"`
-	// Error says why the service failed last; empty after a run that ended well.
-	Error string `cbor:"7,keyasint" json:"error,omitempty"`
+	Name     string    `cbor:"0,keyasint" json:"name" help:"the daemon without lnk-"`
+	Peer     string    `cbor:"1,keyasint,omitempty" json:"peer,omitempty" help:"whose instance it is, if it has instances"`
+	Socket   string    `cbor:"2,keyasint" json:"socket" help:"path"`
+	State    State     `cbor:"3,keyasint" json:"state" help:"sleeping, running or failed"`
+	PID      int       `cbor:"4,keyasint" json:"pid" help:"process id; 0 unless it runs"`
+	Since    time.Time `cbor:"5,keyasint" json:"since" help:"when the state began"`
+	Restarts int       `cbor:"6,keyasint" json:"restarts" help:"starts after failures"`
+	Error    string    `cbor:"7,keyasint,omitempty" json:"error,omitempty" help:"why it failed last; empty after a run that ended well"`
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Output *os.File
 	// Ready is called once, when every socket listens. May be nil.
 	Ready func()
+	// Version is what up.sock reports as its version.
+	Version string
 	// Log gets failures. Nil for none.
 	Log *slog.Logger
 	// Rescan is how often Sockets is asked; zero for once a second.
@@ -68,13 +70,13 @@ func (c Config) withDefaults() *Config {
 // removes the socket files and returns nil. An error means that it could not begin: another supervisor holds the folder, a
 // socket is in use, a path is too long, the folder is open to others.
 func Run(ctx context.Context, config Config) error {
-	u := &supervisor{cfg: config.withDefaults(), start: newStarter(), reload: make(chan chan<- error)}
+	u := &supervisor{cfg: config.withDefaults(), start: newStarter(), reload: make(chan chan<- error), leaving: make(chan struct{})}
 	defer close(u.start)
 	control, err := u.listenControl()
 	if err != nil {
 		return err
 	}
-	if err := u.refresh(ctx, bindPatience); err != nil {
+	if err := u.refresh(ctx); err != nil {
 		u.stopAll()
 		return errors.Join(err, control.Close())
 	}
@@ -85,6 +87,7 @@ func Run(ctx context.Context, config Config) error {
 		u.cfg.Ready()
 	}
 	u.follow(ctx)
+	close(u.leaving)
 	u.stopAll()
 	release() // last: until here the folder is ours
 	return <-released
@@ -95,6 +98,8 @@ type supervisor struct {
 	cfg    *Config
 	start  starter
 	reload chan chan<- error
+	// leaving is closed when nobody takes from reload any more.
+	leaving chan struct{}
 
 	mu       sync.Mutex
 	services []*member // in the order of Config.Sockets
@@ -116,10 +121,10 @@ func (u *supervisor) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case answer := <-u.reload:
-			answer <- u.refresh(ctx, 0)
+			answer <- u.refresh(ctx)
 		case <-tick.C:
 			now := ""
-			if err := u.refresh(ctx, 0); err != nil {
+			if err := u.refresh(ctx); err != nil {
 				now = err.Error()
 			}
 			if now != "" && now != last {
@@ -132,7 +137,7 @@ func (u *supervisor) follow(ctx context.Context) {
 
 // refresh listens on what is new in Config.Sockets and drops what is no longer there. One socket that fails does not keep
 // the others from being listened on; it is tried again the next time.
-func (u *supervisor) refresh(ctx context.Context, patience time.Duration) error {
+func (u *supervisor) refresh(ctx context.Context) error {
 	want, err := u.cfg.Sockets()
 	if err == nil {
 		u.dropExcept(want)
@@ -140,7 +145,7 @@ func (u *supervisor) refresh(ctx context.Context, patience time.Duration) error 
 	errs := []error{err}
 	for _, socket := range want {
 		if !u.has(socket.Path) {
-			errs = append(errs, u.add(ctx, socket, patience))
+			errs = append(errs, u.add(ctx, socket))
 		}
 	}
 	u.sortLike(want)
@@ -151,8 +156,8 @@ func (u *supervisor) has(path string) bool {
 	return slices.ContainsFunc(u.services, func(m *member) bool { return m.Path == path })
 }
 
-func (u *supervisor) add(ctx context.Context, socket Socket, patience time.Duration) error {
-	s, err := bindRetry(ctx, patience, func() (*service, error) { return newService(u.cfg, u.start, socket) })
+func (u *supervisor) add(ctx context.Context, socket Socket) error {
+	s, err := bindRetry(ctx, func() (*service, error) { return newService(u.cfg, u.start, socket) })
 	if err != nil {
 		return err
 	}
