@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -65,15 +66,15 @@ var errClosed = &Error{Code: Unavailable, Message: "the client is closed"}
 // Call calls the method and waits for its answer. The deadline is ctx's, or 30 s if it has none. When ctx ends, Call returns
 // at once and the handler is told to stop.
 func (m Unary[A, R]) Call(ctx context.Context, c *Client, args A) (result R, err error) {
-	p := c.takeCall()
-	if p.arguments, err = appendArguments(p.arguments, args); err != nil {
+	p := c.takeCall(m.Name)
+	if p.out.b, err = appendArguments(p.out.b, args); err != nil {
 		return result, err
 	}
 	if err := c.roundTrip(ctx, m.Name, p); err != nil {
 		return result, err
 	}
 	defer c.putCall(p)
-	return decodeResult[R](m.Name, p.payload)
+	return decodeResult[R](m.Name, p.answer)
 }
 
 func appendArguments[A any](dst []byte, args A) ([]byte, error) {
@@ -87,9 +88,9 @@ func appendArguments[A any](dst []byte, args A) ([]byte, error) {
 	return dst, nil
 }
 
-func decodeResult[R any](method string, payload []byte) (R, error) {
-	if payload == nil {
-		payload = emptyMap
+func decodeResult[R any](method string, payload item) (R, error) {
+	if payload.b == nil {
+		payload.b = emptyMap
 	}
 	result, err := decodeValue[R](payload, true)
 	if err != nil {
@@ -100,13 +101,16 @@ func decodeResult[R any](method string, payload []byte) (R, error) {
 
 // CallRaw calls a method by name. Arguments are one CBOR item, or nil for none; so is the result.
 func (c *Client) CallRaw(ctx context.Context, method string, arguments []byte) ([]byte, error) {
-	p := c.takeCall()
-	p.arguments = append(p.arguments, arguments...)
+	p := c.takeCall(method)
+	p.out.b = append(p.out.b, arguments...)
 	if err := c.roundTrip(ctx, method, p); err != nil {
 		return nil, err
 	}
 	defer c.putCall(p)
-	return append([]byte(nil), p.payload...), nil
+	if p.answer.owned {
+		return p.answer.b, nil
+	}
+	return bytes.Clone(p.answer.b), nil
 }
 
 // roundTrip sends p until it is answered, over as many connections as it takes. If it returns an error, p must not be
@@ -116,7 +120,11 @@ func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) e
 	if !ok {
 		deadline = time.Now().Add(callTimeout)
 	}
+	p.size = len(p.out.payload())
 	p.deadline, p.watched = deadline, !ok
+	if err := p.check(); err != nil {
+		return err
+	}
 	for attempt := 0; ; attempt++ {
 		err := c.try(ctx, method, p)
 		if !errors.Is(err, errNotExecuted) {

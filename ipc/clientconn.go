@@ -47,7 +47,7 @@ func newClientConn(c *Client, nc net.Conn) *clientConn {
 
 // roundTrip sends p and waits for its answer, until ctx or p.deadline ends.
 func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCall) error {
-	if err := k.send(ctx, method, p); err != nil {
+	if err := k.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
 	select {
@@ -79,36 +79,20 @@ func (k *clientConn) abandon(p *pendingCall) bool {
 }
 
 // cancel tells the daemon to stop working on a call.
-func (k *clientConn) cancel(id uint32) { k.sendUrgent(&request{ua: k.client.ua, rq: idBytes(id)}) }
+func (k *clientConn) cancel(id uint32) { k.sendUrgent(id, nil) }
 
-// send registers p and writes its frame.
-func (k *clientConn) send(ctx context.Context, method string, p *pendingCall) error {
-	c := p.call(method)
-	switch {
-	case c.timeout.ok && c.timeout.n == 0:
-		return context.DeadlineExceeded
-	case c.size() > defaultMaxFrame-envelopeRoom:
-		return Errorf(TooLarge, "the arguments of %d bytes exceed the limit of %d", len(c.arguments), defaultMaxFrame-envelopeRoom)
-	}
+// send registers p, queues its frame and flushes. When others are in flight, their callers are probably about to send as
+// well: letting them run first makes one system call of many.
+func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 	others, err := k.register(ctx, p)
 	if err != nil {
 		return err
 	}
-	return k.write(ctx, p, &c, others)
-}
-
-// write queues the frame of a registered call and flushes. When others are in flight, their callers are probably about to
-// write as well: letting them run first makes one system call of many.
-func (k *clientConn) write(ctx context.Context, p *pendingCall, c *call, others bool) error {
-	b, err := k.out.begin(ctx, p.deadline)
-	if err != nil {
+	frame := p.frame(k.client.ua)
+	k.trace(frame)
+	if err := k.out.send(ctx, p.deadline, outgoing{frame: frame, end: &p.end}); err != nil {
 		return k.unregister(p, err)
 	}
-	start := len(b)
-	b = k.appendCall(b, p.id, c)
-	k.trace(b[start:])
-	p.end.Store(k.out.end(b))
-	k.out.commit(b)
 	if others {
 		runtime.Gosched()
 	}
@@ -116,16 +100,13 @@ func (k *clientConn) write(ctx context.Context, p *pendingCall, c *call, others 
 	return nil
 }
 
-// appendCall appends the frame of a request, its payload in place.
-func (k *clientConn) appendCall(b []byte, id uint32, c *call) []byte {
-	payload := takeScratch()
-	defer payload.put()
-	payload.b = c.appendTo(payload.b)
-	r := request{ua: k.client.ua, rq: idBytes(id), payload: payload.b}
-	return r.appendTo(b)
+// sendUrgent sends a cancel or a grant.
+func (k *clientConn) sendUrgent(id uint32, payload []byte) {
+	r := request{ua: k.client.ua, rq: binary.BigEndian.AppendUint32(nil, id), payload: payload}
+	frame := r.appendTo(nil)
+	k.trace(frame)
+	k.out.sendUrgent(frame)
 }
-
-func idBytes(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }
 
 func (k *clientConn) trace(frame []byte) {
 	if k.client.Trace != nil {
@@ -133,42 +114,35 @@ func (k *clientConn) trace(frame []byte) {
 	}
 }
 
-// sendUrgent sends a small frame that must not wait: a cancel or a grant. If the connection is lost, so is its point.
-func (k *clientConn) sendUrgent(r *request) {
-	b, err := k.out.beginUrgent()
-	if err != nil {
-		return
-	}
-	start := len(b)
-	b = r.appendTo(b)
-	k.trace(b[start:])
-	k.out.commit(b)
-	k.out.flush()
-}
-
 // register gives p an id, waiting while the connection has as many calls in flight as the daemon allows. It reports
 // whether there are others.
 func (k *clientConn) register(ctx context.Context, p *pendingCall) (others bool, err error) {
 	for {
-		k.mu.Lock()
-		if k.gone != nil {
-			defer k.mu.Unlock()
-			return false, k.gone
+		others, room, err := k.tryRegister(p)
+		if room == nil || err != nil {
+			return others, err
 		}
-		if len(k.calls) < defaultMaxInFlight {
-			defer k.mu.Unlock()
-			k.enterLocked(p)
-			return len(k.calls) > 1, nil
-		}
-		if k.room == nil {
-			k.room = make(chan struct{})
-		}
-		room := k.room
-		k.mu.Unlock()
 		if err := waitFor(ctx, room, p.deadline); err != nil {
 			return false, err
 		}
 	}
+}
+
+// tryRegister returns a channel to wait for if there is no room.
+func (k *clientConn) tryRegister(p *pendingCall) (others bool, room <-chan struct{}, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.gone != nil {
+		return false, nil, k.gone
+	}
+	if len(k.calls) < defaultMaxInFlight {
+		k.enterLocked(p)
+		return len(k.calls) > 1, nil, nil
+	}
+	if k.room == nil {
+		k.room = make(chan struct{})
+	}
+	return false, k.room, nil
 }
 
 func (k *clientConn) enterLocked(p *pendingCall) {

@@ -12,7 +12,7 @@ import (
 func (m Stream[A, R]) Call(ctx context.Context, c *Client, args A) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		var none R
-		arguments, err := appendArguments(nil, args)
+		arguments, err := appendArguments([]byte(nil), args)
 		if err != nil {
 			yield(none, err)
 			return
@@ -22,8 +22,8 @@ func (m Stream[A, R]) Call(ctx context.Context, c *Client, args A) iter.Seq2[R, 
 				yield(none, err)
 				return
 			}
-			item, err := decodeResult[R](m.Name, payload)
-			if !yield(item, err) || err != nil {
+			value, err := decodeResult[R](m.Name, item{payload, true})
+			if !yield(value, err) || err != nil {
 				return
 			}
 		}
@@ -58,16 +58,25 @@ func yieldError(yield func([]byte, error) bool, err error) {
 }
 
 func (c *Client) streamOnce(ctx context.Context, method string, arguments []byte, yield func([]byte, error) bool) error {
-	p := &pendingCall{arguments: arguments, stream: newInbox(), deadline: deadlineOf(ctx)}
+	p := c.newStream(ctx, method, arguments)
+	if err := p.check(); err != nil {
+		return err
+	}
 	conn, err := c.connect(ctx, p.deadline)
 	if err != nil {
 		return callError(err, method)
 	}
-	if err := conn.send(ctx, method, p); err != nil {
+	if err := conn.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
 	defer conn.leave(p)
 	return conn.consume(ctx, method, p, yield)
+}
+
+func (c *Client) newStream(ctx context.Context, method string, arguments []byte) *pendingCall {
+	p := &pendingCall{method: []byte(method), out: takeScratch(), size: len(arguments), stream: newInbox(), deadline: deadlineOf(ctx)}
+	p.out.b = append(p.out.b, arguments...)
+	return p
 }
 
 // consume yields items until the stream ends.
@@ -90,7 +99,7 @@ func (k *clientConn) consume(ctx context.Context, method string, p *pendingCall,
 
 func (k *clientConn) grant(id uint32, n uint64) {
 	c := call{credit: optional{n, true}}
-	k.sendUrgent(&request{ua: k.client.ua, rq: idBytes(id), payload: c.appendTo(nil)})
+	k.sendUrgent(id, c.appendTo(nil))
 }
 
 // leave cancels the stream if it has not ended.

@@ -70,23 +70,25 @@ func (k *serverConn) readRequests() error {
 			k.out.flush()
 		}
 		frame, owned, err := k.in.next()
-		var oversize *oversizeError
-		switch {
-		case err == nil:
+		if err == nil {
 			k.receive(frame, owned)
-		case errors.As(err, &oversize):
-			k.refuseOversize(oversize)
-		default:
+		} else if !k.refuseOversize(err) {
 			k.out.flush()
 			return err
 		}
 	}
 }
 
-func (k *serverConn) refuseOversize(e *oversizeError) {
+// refuseOversize answers a frame that was too large. It reports false if err is something else.
+func (k *serverConn) refuseOversize(err error) bool {
+	var e *oversizeError
+	if !errors.As(err, &e) {
+		return false
+	}
 	var r request
 	_ = r.parse(e.head) // it cannot succeed, but the request id is near the beginning
 	k.refuse(r.rq, Errorf(TooLarge, "%w", e))
+	return true
 }
 
 // receive acts on one request.
@@ -141,7 +143,7 @@ func (k *serverConn) dispatch(id requestID, c *call, owned bool) {
 		k.srv.Activity.Add(1)
 	}
 	if m.inline && k.nothingQueued() {
-		k.runInline(id, m, c)
+		k.runInline(id, m, c, owned)
 		return
 	}
 	k.start(newTask(k, id, m, c, owned))
@@ -180,32 +182,27 @@ func (k *serverConn) refuse(rq []byte, err error) {
 	if rq == nil || k.task(newRequestID(rq)) != nil {
 		rq = []byte(reservedID)
 	}
-	k.answer(rq, nil, err)
+	k.answer(rq, takeScratch(), err)
 }
 
-// answer queues a final answer. It waits while the peer does not read what it asked for.
-func (k *serverConn) answer(rq, payload []byte, err error) {
-	b, lost := k.out.begin(k.ctx, time.Time{})
-	if lost != nil {
-		return // nobody is there to hear it
+// answer queues a final answer: an ok with the payload in out, or err. It waits while the peer does not read what it
+// asked for; if the peer is gone, nobody is there to hear it.
+func (k *serverConn) answer(rq []byte, out *scratch, err error) {
+	frame := []byte(nil)
+	if err == nil {
+		frame = out.sealOK(rq)
+	} else {
+		frame = appendError(out.b[:0], rq, err)
 	}
-	k.out.commit(appendAnswer(b, rq, payload, err))
+	_ = k.out.send(k.ctx, time.Time{}, outgoing{frame: frame, owner: out})
 }
 
-func appendAnswer(b, rq, payload []byte, err error) []byte {
-	a := response{rq: rq, payload: payload}
-	if err != nil {
-		a = response{rq: rq, isError: true, code: uint64(CodeOf(err)), message: []byte(wireText(err))}
-	}
+func appendError(b, rq []byte, err error) []byte {
+	a := response{rq: rq, isError: true, code: uint64(CodeOf(err)), message: []byte(wireText(err))}
 	return a.appendTo(b)
 }
 
 // goAway tells the peer to send no more over this connection.
 func (k *serverConn) goAway() {
-	b, err := k.out.beginUrgent()
-	if err != nil {
-		return
-	}
-	k.out.commit(appendAnswer(b, []byte(reservedID), nil, Errorf(GoingAway, "this instance goes away")))
-	k.out.flush()
+	k.out.sendUrgent(appendError(nil, []byte(reservedID), Errorf(GoingAway, "this instance goes away")))
 }

@@ -59,20 +59,17 @@ func (c *credit) tryTake() bool {
 }
 
 // send sends one item of t's stream. It waits for credit, and for the socket of a peer that reads slowly.
-func (t *task) send(item []byte) error {
+func (t *task) send(out *scratch) error {
 	k := t.conn
-	if _, err := k.fit(item, nil); err != nil {
-		return err
+	err := k.fits(out.payload())
+	if err == nil {
+		err = t.credit.take(t.ctx)
 	}
-	if err := t.credit.take(t.ctx); err != nil {
-		return err
-	}
-	b, err := k.out.begin(t.ctx, time.Time{})
 	if err != nil {
+		out.put()
 		return err
 	}
-	a := response{rq: t.id.bytes(), payload: item}
-	k.out.commit(a.appendTo(b))
+	err = k.out.send(t.ctx, time.Time{}, outgoing{frame: out.sealOK(t.id.bytes()), owner: out})
 	k.out.flushSoon()
-	return nil
+	return err
 }

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	frameHead   = 4         // bytes of length before every envelope
-	smallBuffer = 4 << 10   // what a connection reads into at first: an idle one costs little more
-	largeBuffer = 64 << 10  // what a busy one reads into: many frames per system call
-	firstChunk  = 256 << 10 // how much of a large frame is allocated before any of it has come
-	peekBytes   = 256       // of an oversize frame: enough to find the request id
+	frameHead   = 4        // bytes of length before every envelope
+	smallBuffer = 4 << 10  // what a connection reads into at first: an idle one costs little more
+	largeBuffer = 64 << 10 // what a busy one reads into: many frames per system call
+	firstChunk  = 2 << 20  // how much of a large frame is allocated before any of it has come
+	peekBytes   = 256      // of an oversize frame: enough to find the request id
 )
 
 // A frameReader cuts a byte stream into frames. It checks each length before it allocates, and never allocates more than

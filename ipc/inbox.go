@@ -30,7 +30,7 @@ type inbox struct {
 func newInbox() *inbox { return &inbox{credit: firstWindow, wake: make(chan struct{}, 1)} }
 
 // put queues an item. It is for the reader.
-func (x *inbox) put(payload []byte, owned bool) {
+func (x *inbox) put(payload item) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -41,11 +41,11 @@ func (x *inbox) put(payload []byte, owned bool) {
 		return
 	}
 	x.credit--
-	x.largest = max(x.largest, len(payload))
-	if !owned {
-		payload = x.keepLocked(payload)
+	x.largest = max(x.largest, len(payload.b))
+	if !payload.owned {
+		payload.b = x.keepLocked(payload.b)
 	}
-	x.items = append(x.items, payload)
+	x.items = append(x.items, payload.b)
 	x.wakeUp()
 }
 
@@ -82,24 +82,27 @@ func (x *inbox) wakeUp() {
 // take waits for the next item. At the end of the stream ok is false and err says why it ended, if not regularly.
 func (x *inbox) take(ctx context.Context) (item []byte, ok bool, err error) {
 	for {
-		x.mu.Lock()
-		if len(x.items) > 0 {
-			defer x.mu.Unlock()
-			item, x.items[0] = x.items[0], nil
-			x.items = x.items[1:]
-			return item, true, nil
+		item, ended, err := x.tryTake()
+		if item != nil || ended {
+			return item, !ended, err
 		}
-		if x.ended {
-			defer x.mu.Unlock()
-			return nil, false, x.err
-		}
-		x.mu.Unlock()
 		select {
 		case <-x.wake:
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
 		}
 	}
+}
+
+func (x *inbox) tryTake() (item []byte, ended bool, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.items) == 0 {
+		return nil, x.ended, x.err
+	}
+	item, x.items[0] = x.items[0], nil
+	x.items = x.items[1:]
+	return item, false, nil
 }
 
 // refill returns how many more items to grant: nothing until half of the window is used up.

@@ -67,7 +67,7 @@ func (m Stream[A, R]) Info() MethodInfo {
 // Handle makes f answer the method on x. It panics if x has the method already. The context ends when the caller cancels
 // or hangs up, at the call's deadline, and when the server stops; PeerFrom tells from it who calls.
 func (m Unary[A, R]) Handle(x *Mux, f func(context.Context, A) (R, error)) {
-	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, dst, arguments []byte) ([]byte, error) {
+	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, dst []byte, arguments item) ([]byte, error) {
 		args, err := decodeArguments[A](arguments)
 		if err != nil {
 			return dst, err
@@ -83,7 +83,7 @@ func (m Unary[A, R]) Handle(x *Mux, f func(context.Context, A) (R, error)) {
 // Handle makes f answer the method on x; see Unary.Handle. An error that the sequence yields ends the stream. The sequence is
 // pulled only as fast as the caller takes the items.
 func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, error]) {
-	x.add(&method{info: m.Info(), stream: func(ctx context.Context, arguments []byte, send sendFunc) error {
+	x.add(&method{info: m.Info(), stream: func(ctx context.Context, arguments item, send sendFunc) error {
 		args, err := decodeArguments[A](arguments)
 		if err != nil {
 			return err
@@ -104,18 +104,18 @@ func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, err
 type method struct {
 	info   MethodInfo
 	inline bool
-	unary  func(ctx context.Context, dst, arguments []byte) ([]byte, error) // appends the payload of the ok
-	stream func(ctx context.Context, arguments []byte, send sendFunc) error
+	unary  func(ctx context.Context, dst []byte, arguments item) ([]byte, error) // appends the payload of the ok
+	stream func(ctx context.Context, arguments item, send sendFunc) error
 }
 
-// A sendFunc sends one encoded item; the slice is free again when it returns.
-type sendFunc func(item []byte) error
+// A sendFunc sends one encoded item of a stream. It takes the scratch over.
+type sendFunc func(item *scratch) error
 
 var emptyMap = []byte{majorMap << 5}
 
-func decodeArguments[A any](data []byte) (A, error) {
-	if data == nil {
-		data = emptyMap
+func decodeArguments[A any](data item) (A, error) {
+	if data.b == nil {
+		data.b = emptyMap
 	}
 	args, err := decodeValue[A](data, false)
 	if err != nil {
@@ -136,11 +136,11 @@ func appendResult[R any](dst []byte, result R) ([]byte, error) {
 }
 
 func sendItem[R any](item R, send sendFunc) error {
-	buffer := takeScratch()
-	defer buffer.put()
+	out := takeScratch()
 	var err error
-	if buffer.b, err = appendValue(buffer.b, item); err != nil {
+	if out.b, err = appendValue(out.b, item); err != nil {
+		out.put()
 		return Errorf(Internal, "cannot encode an item: %w", err)
 	}
-	return send(buffer.b)
+	return send(out)
 }

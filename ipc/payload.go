@@ -106,16 +106,23 @@ func appendValue[T any](dst []byte, v T) ([]byte, error) {
 // appendGeneral is apart from appendValue because its v moves to the heap.
 func appendGeneral[T any](dst []byte, v T) ([]byte, error) { return appendEncoded(dst, &v) }
 
-// decodeValue is Unmarshal into a new value, without an allocation for the types that carry plain bytes except the copy.
-func decodeValue[T any](data []byte, tolerant bool) (v T, err error) {
+// An item is one encoded CBOR item. If it is owned, nobody else refers to its bytes and they may be kept.
+type item struct {
+	b     []byte
+	owned bool
+}
+
+// decodeValue is Unmarshal into a new value, without an allocation for the types that carry plain bytes except the copy of
+// what is not owned.
+func decodeValue[T any](data item, tolerant bool) (v T, err error) {
 	if p, ok := any(&v).(*[]byte); ok {
 		*p, err = decodeBytes(data)
 		return v, err
 	}
-	if _, ok := any(&v).(*Empty); ok && len(data) == 1 && data[0] == majorMap<<5 {
+	if _, ok := any(&v).(*Empty); ok && len(data.b) == 1 && data.b[0] == majorMap<<5 {
 		return v, nil
 	}
-	return decodeGeneral[T](data, tolerant)
+	return decodeGeneral[T](data.b, tolerant)
 }
 
 func decodeGeneral[T any](data []byte, tolerant bool) (v T, err error) {
@@ -123,11 +130,14 @@ func decodeGeneral[T any](data []byte, tolerant bool) (v T, err error) {
 	return v, err
 }
 
-func decodeBytes(data []byte) ([]byte, error) {
-	c := cursor{data: data}
+func decodeBytes(data item) ([]byte, error) {
+	c := cursor{data: data.b}
 	b := c.bytes()
 	if err := c.result(); err != nil {
 		return nil, err
+	}
+	if data.owned {
+		return b, nil
 	}
 	return bytes.Clone(b), nil
 }

@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"context"
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 )
@@ -9,36 +10,49 @@ import (
 // A pendingCall is one call of a client on its way. The reader of the connection fills in the answer and then puts a
 // token into done, once.
 type pendingCall struct {
-	id        uint32
-	deadline  time.Time // zero for none
-	watched   bool      // the connection enforces the deadline, as the caller's context has none
-	arguments []byte
-	end       atomic.Uint64 // position behind the frame in the connection's output
-	done      chan struct{}
-	stream    *inbox // nil for a unary call
+	id       uint32
+	deadline time.Time // zero for none
+	watched  bool      // the connection enforces the deadline, as the caller's context has none
+	method   []byte
+	out      *scratch // holds size bytes of arguments
+	size     int
+	rq       [4]byte
+	end      atomic.Uint64 // position behind the frame in the connection's output
+	done     chan struct{}
+	stream   *inbox // nil for a unary call
 
-	payload []byte // the answer: aliases buf or a frame of its own
-	buf     []byte
-	err     error
+	answer item // not owned: it is in buf
+	buf    []byte
+	err    error
 }
 
 // notQueued is the end of a call whose frame is not queued yet: no connection has written so much.
 const notQueued = 1<<64 - 1
 
-// call is what p says on the wire.
-func (p *pendingCall) call(method string) call {
-	c := call{method: []byte(method)}
-	if len(p.arguments) > 0 {
-		c.arguments = p.arguments
-	}
+// frame encodes p for the wire. A call that is sent again is encoded again, as less time is left.
+func (p *pendingCall) frame(ua []byte) []byte {
+	c := call{method: p.method}
 	if !p.deadline.IsZero() {
-		left := max(time.Until(p.deadline), 0)
+		left := max(time.Until(p.deadline), 1)
 		c.timeout = optional{uint64((left + time.Millisecond - 1) / time.Millisecond), true}
 	}
 	if p.stream != nil {
 		c.credit = optional{firstWindow, true}
 	}
-	return c
+	binary.BigEndian.PutUint32(p.rq[:], p.id)
+	p.out.b = p.out.b[:headroom+p.size]
+	return p.out.sealCall(ua, p.rq[:], &c)
+}
+
+// check refuses what the daemon would refuse.
+func (p *pendingCall) check() error {
+	switch {
+	case len(p.method) == 0 || len(p.method) > maxMethod:
+		return Errorf(UnknownMethod, "no method has a name like %.80q", p.method)
+	case p.size > defaultMaxFrame-envelopeRoom:
+		return Errorf(TooLarge, "the arguments of %d bytes exceed the limit of %d", p.size, defaultMaxFrame-envelopeRoom)
+	}
+	return nil
 }
 
 // wait returns the outcome of a call that has ended or is just about to.
@@ -52,7 +66,14 @@ func (p *pendingCall) wait() error {
 }
 
 // takeCall returns a fresh pendingCall. They belong to one client, so that their channels live and die with it.
-func (c *Client) takeCall() *pendingCall {
+func (c *Client) takeCall(method string) *pendingCall {
+	p := c.takeFree()
+	p.out = takeScratch()
+	p.method = append(p.method[:0], method...)
+	return p
+}
+
+func (c *Client) takeFree() *pendingCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := len(c.free) - 1
@@ -65,12 +86,16 @@ func (c *Client) takeCall() *pendingCall {
 	return p
 }
 
-// putCall gives back a call that was answered.
+// putCall gives back a call that was answered. A large frame whose answer came before all of it was written stays with
+// the connection.
 func (c *Client) putCall(p *pendingCall) {
-	if cap(p.buf) > maxKept || cap(p.arguments) > maxKept {
-		return
+	if p.size < largeFrame/2 {
+		p.out.put()
 	}
-	p.arguments, p.payload, p.err = p.arguments[:0], nil, nil
+	if cap(p.buf) > maxKept {
+		p.buf = nil
+	}
+	p.out, p.answer, p.err = nil, item{}, nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.free) < defaultMaxInFlight {
@@ -78,17 +103,17 @@ func (c *Client) putCall(p *pendingCall) {
 	}
 }
 
-// answer hands the payload of an ok to the caller.
-func (p *pendingCall) answer(payload []byte, owned bool) {
-	if p.stream != nil && payload != nil {
-		p.stream.put(payload, owned)
+// ok hands the payload of an ok to the caller.
+func (p *pendingCall) ok(payload item) {
+	switch {
+	case p.stream != nil && payload.b != nil:
+		p.stream.put(payload)
 		return
+	case payload.b != nil && !payload.owned:
+		p.buf = append(p.buf[:0], payload.b...)
+		payload.b = p.buf
 	}
-	if payload != nil && !owned {
-		p.buf = append(p.buf[:0], payload...)
-		payload = p.buf
-	}
-	p.payload = payload
+	p.answer = payload
 	p.finish(nil)
 }
 

@@ -18,12 +18,10 @@ func (k *clientConn) read() {
 func (k *clientConn) readAnswers() error {
 	for {
 		frame, owned, err := k.in.next()
-		var oversize *oversizeError
-		switch {
-		case err == nil:
+		if err == nil {
 			err = k.receive(frame, owned)
-		case errors.As(err, &oversize):
-			err = k.receiveOversize(oversize)
+		} else {
+			err = k.receiveOversize(err)
 		}
 		if err != nil {
 			return err
@@ -48,7 +46,7 @@ func (k *clientConn) receive(frame []byte, owned bool) error {
 	if r.isError {
 		return k.fail(r.rq, errorFromWire(r.code, string(r.message)))
 	}
-	return k.deliver(id, r.payload, owned)
+	return k.deliver(id, item{r.payload, owned})
 }
 
 func callID(rq []byte) (uint32, bool) {
@@ -59,15 +57,15 @@ func callID(rq []byte) (uint32, bool) {
 }
 
 // deliver hands over the payload of an ok. The entry goes first: a caller that has its answer may reuse p at once.
-func (k *clientConn) deliver(id uint32, payload []byte, owned bool) error {
+func (k *clientConn) deliver(id uint32, payload item) error {
 	k.mu.Lock()
 	f, known := k.calls[id]
-	if known && (!f.stream || payload == nil) {
+	if known && (!f.stream || payload.b == nil) {
 		k.removeLocked(id)
 	}
 	k.mu.Unlock()
 	if f.call != nil {
-		f.call.answer(payload, owned)
+		f.call.ok(payload)
 	}
 	return nil
 }
@@ -93,7 +91,12 @@ func (k *clientConn) fail(rq []byte, err error) error {
 	return nil
 }
 
-func (k *clientConn) receiveOversize(e *oversizeError) error {
+// receiveOversize fails the call whose answer was too large. Other errors it passes on.
+func (k *clientConn) receiveOversize(err error) error {
+	var e *oversizeError
+	if !errors.As(err, &e) {
+		return err
+	}
 	var r response
 	_ = r.parse(e.head) // it cannot succeed, but the request id is near the beginning
 	return k.fail(r.rq, Errorf(TooLarge, "the answer is too large: %w", e))

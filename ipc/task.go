@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -22,7 +23,7 @@ type task struct {
 func newTask(k *serverConn, id requestID, m *method, c *call, owned bool) *task {
 	t := &task{conn: k, id: id, method: m, arguments: c.arguments}
 	if !owned {
-		t.arguments = bytes.Clone(c.arguments)
+		t.arguments = bytes.Clone(c.arguments) // the reader goes on with its buffer
 	}
 	t.ctx, t.cancel = withTimeout(k.ctx, c.timeout)
 	t.credit.init(c.credit)
@@ -85,22 +86,21 @@ func (k *serverConn) task(id requestID) *task {
 // run calls the handler and sends the final answer, unless it was sent already because the server stops.
 func (t *task) run() {
 	defer t.cancel()
-	buffer := takeScratch()
-	defer buffer.put()
-	payload, err := t.handle(buffer)
-	t.conn.finish(t, payload, err)
+	out := takeScratch()
+	err := t.handle(out)
+	t.conn.finish(t, out, err)
 }
 
-// handle returns the payload of the final ok, which a stream does not have.
-func (t *task) handle(buffer *scratch) (payload []byte, err error) {
-	if t.method.stream != nil {
-		return nil, t.guard(func() error { return t.method.stream(t.ctx, t.arguments, t.send) })
-	}
-	err = t.guard(func() (err error) {
-		buffer.b, err = t.method.unary(t.ctx, buffer.b, t.arguments)
+// handle appends the payload of the final ok to out; that of a stream has none.
+func (t *task) handle(out *scratch) error {
+	arguments := item{t.arguments, true}
+	return t.guard(func() (err error) {
+		if t.method.stream != nil {
+			return t.method.stream(t.ctx, arguments, t.send)
+		}
+		out.b, err = t.method.unary(t.ctx, out.b, arguments)
 		return err
 	})
-	return t.conn.fit(buffer.b, err)
 }
 
 func (t *task) guard(f func() error) (err error) {
@@ -120,55 +120,59 @@ func (k *serverConn) recovered(m *method, err *error) {
 	}
 }
 
-// fit passes a payload on if the peer accepts one of that size; an empty one is left out.
-func (k *serverConn) fit(payload []byte, err error) ([]byte, error) {
-	switch {
-	case err != nil || len(payload) == 0:
-		return nil, err
-	case len(payload) > k.limits.MaxFrame-envelopeRoom:
-		return nil, Errorf(TooLarge, "the answer of %d bytes exceeds the limit of %d", len(payload), k.limits.MaxFrame-envelopeRoom)
+// fits reports whether the peer accepts a payload of that size.
+func (k *serverConn) fits(payload []byte) error {
+	if limit := k.limits.MaxFrame - envelopeRoom; len(payload) > limit {
+		return Errorf(TooLarge, "the answer of %d bytes exceeds the limit of %d", len(payload), limit)
 	}
-	return payload, nil
+	return nil
 }
 
 // finish sends the final answer of t once: whoever takes t from the table sends it.
-func (k *serverConn) finish(t *task, payload []byte, err error) {
+func (k *serverConn) finish(t *task, out *scratch, err error) {
 	k.mu.Lock()
 	mine := k.flight[t.id] == t
 	if mine {
 		delete(k.flight, t.id)
 		k.held -= len(t.arguments)
 	}
+	others := len(k.flight) > 0
 	k.mu.Unlock()
 	if !mine {
+		out.put()
 		return
 	}
-	k.reply(&t.id, t.method, payload, err)
+	k.reply(&t.id, t.method, out, err)
+	if others {
+		runtime.Gosched() // they may be about to answer as well: one system call for all
+	}
 	k.out.flush()
 }
 
-func (k *serverConn) reply(id *requestID, m *method, payload []byte, err error) {
+func (k *serverConn) reply(id *requestID, m *method, out *scratch, err error) {
+	if err == nil {
+		err = k.fits(out.payload())
+	}
 	if k.srv.Log != nil && err != nil && CodeOf(err) == Internal {
 		k.srv.Log.Error("call failed", "method", m.info.Name, "err", err)
 	}
-	k.answer(id.bytes(), payload, err)
+	k.answer(id.bytes(), out, err)
 	if k.srv.Activity != nil {
 		k.srv.Activity.Add(-1)
 	}
 }
 
 // runInline calls the handler on the reader.
-func (k *serverConn) runInline(id requestID, m *method, c *call) {
-	buffer := takeScratch()
-	defer buffer.put()
-	payload, err := k.fit(k.callInline(m, c, buffer))
-	k.reply(&id, m, payload, err)
+func (k *serverConn) runInline(id requestID, m *method, c *call, owned bool) {
+	out := takeScratch()
+	err := k.callInline(m, c, out, owned)
+	k.reply(&id, m, out, err)
 }
 
-func (k *serverConn) callInline(m *method, c *call, buffer *scratch) (payload []byte, err error) {
+func (k *serverConn) callInline(m *method, c *call, out *scratch, owned bool) (err error) {
 	defer k.recovered(m, &err)
-	buffer.b, err = m.unary(inlineContext(k.ctx, c.timeout), buffer.b, c.arguments)
-	return buffer.b, err
+	out.b, err = m.unary(inlineContext(k.ctx, c.timeout), out.b, item{c.arguments, owned})
+	return err
 }
 
 // deadlineContext is a context that tells the deadline of a call without watching over it: an inline handler is done
@@ -215,10 +219,7 @@ func (k *serverConn) failTasks(err error) {
 	k.flight = map[requestID]*task{}
 	k.mu.Unlock()
 	for id, t := range left {
-		b, lost := k.out.beginUrgent()
-		if lost == nil {
-			k.out.commit(appendAnswer(b, id.bytes(), nil, err))
-		}
+		k.out.sendUrgent(appendError(nil, id.bytes(), err))
 		if k.srv.Activity != nil {
 			k.srv.Activity.Add(-1)
 		}

@@ -5,19 +5,20 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// highWater is how much a connection queues before writers wait, in bytes.
-const highWater = 256 << 10
+const (
+	highWater  = 256 << 10 // how much a connection queues before those who send wait, in bytes
+	largeFrame = 32 << 10  // from here on a frame is queued as it is instead of being copied behind others
+	maxRounds  = 16        // how often one sender writes on behalf of others before a goroutine takes over
+)
 
-// maxRounds is how often one writer writes on behalf of others before a goroutine takes over.
-const maxRounds = 16
-
-// A writer sends frames over a connection in the order of their commits. Whoever flushes writes everything that is queued
-// in one system call, so frames coalesce exactly when there is more than one; nobody waits for a slow peer in a system
-// call, because only what the socket takes at once is written in place and a goroutine writes the rest.
+// A writer sends frames over a connection in the order in which they were queued. Whoever flushes writes everything that is
+// queued in one system call, so frames coalesce exactly when there is more than one; and nobody waits for a slow peer in
+// a system call, because only what the socket takes at once is written in place and a goroutine writes the rest.
 type writer struct {
 	conn  net.Conn
 	raw   syscall.RawConn // nil if conn has none: then a goroutine writes everything
@@ -30,13 +31,20 @@ type writer struct {
 	failure error
 
 	mu      sync.Mutex
-	pending []byte // committed, not yet being written
+	large   []segment // queued before pending
+	pending []byte    // small frames
 	spare   []byte
 	busy    bool   // somebody writes; attempt, out, n and failure are theirs
-	queued  uint64 // bytes committed since the beginning
+	queued  uint64 // bytes since the beginning
 	written uint64 // bytes that the kernel has
 	err     error
-	room    chan struct{} // closed when pending was taken or writing ended; nil if nobody waits
+	room    chan struct{} // closed when something was written or failed; nil if nobody waits
+}
+
+// A segment is a piece of the queue. A large frame brings its scratch, to be put back when it is written.
+type segment struct {
+	b     []byte
+	owner *scratch
 }
 
 func newWriter(conn net.Conn, stall time.Duration, lost func()) *writer {
@@ -48,52 +56,72 @@ func newWriter(conn net.Conn, stall time.Duration, lost func()) *writer {
 	return w
 }
 
-// begin locks the queue and returns it, for the caller to append whole frames and commit. It waits while the peer is
-// slow and the queue is full, until ctx or deadline (if not zero) ends.
-func (w *writer) begin(ctx context.Context, deadline time.Time) ([]byte, error) {
+// An outgoing is a frame to send. Owner is what it aliases, and is given up. End, if not nil, learns the frame's position.
+type outgoing struct {
+	frame []byte
+	owner *scratch
+	end   *atomic.Uint64
+}
+
+// send queues m. It waits while the queue is full, until ctx or deadline (if not zero) ends. Nothing is written before
+// somebody flushes.
+func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) error {
 	for {
-		w.mu.Lock()
-		if w.err == nil && len(w.pending) < highWater {
-			return w.pending, nil
+		room, err := w.tryQueue(m)
+		if room == nil {
+			return err
 		}
-		if w.err != nil {
-			w.mu.Unlock()
-			return nil, w.err
-		}
-		room := w.roomLocked()
-		w.mu.Unlock()
 		if err := waitFor(ctx, room, deadline); err != nil {
-			return nil, err
+			m.owner.put()
+			return err
 		}
 	}
 }
 
-// beginUrgent is begin for small frames that must not wait: cancels, grants, going away.
-func (w *writer) beginUrgent() ([]byte, error) {
+// sendUrgent queues a small frame that must not wait: a cancel, a grant, going away. On a lost connection it has no point.
+func (w *writer) sendUrgent(frame []byte) {
 	w.mu.Lock()
-	if w.err != nil {
-		w.mu.Unlock()
-		return nil, w.err
+	if w.err == nil {
+		w.pending = append(w.pending, frame...)
+		w.queued += uint64(len(frame))
 	}
-	return w.pending, nil
-}
-
-// commit queues what was appended since begin, and unlocks.
-func (w *writer) commit(b []byte) {
-	w.queued = w.end(b)
-	w.pending = b
 	w.mu.Unlock()
+	w.flush()
 }
 
-// end is the position in the stream behind what b, not yet committed, adds to the queue.
-func (w *writer) end(b []byte) uint64 { return w.queued + uint64(len(b)-len(w.pending)) }
+// tryQueue returns a channel to wait for if there is no room.
+func (w *writer) tryQueue(m outgoing) (room <-chan struct{}, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.err != nil:
+		m.owner.put()
+		return nil, w.err
+	case w.queued-w.written >= highWater:
+		return w.roomLocked(), nil
+	case len(m.frame) >= largeFrame:
+		if len(w.pending) > 0 {
+			w.large = append(w.large, segment{b: w.pending})
+			w.pending = nil
+		}
+		w.large = append(w.large, segment{m.frame, m.owner})
+	default:
+		w.pending = append(w.pending, m.frame...)
+		m.owner.put()
+	}
+	w.queued += uint64(len(m.frame))
+	if m.end != nil {
+		m.end.Store(w.queued)
+	}
+	return nil, nil
+}
 
 // flush writes what is queued as far as the socket takes it at once, unless somebody else is writing already.
 func (w *writer) flush() {
 	out := w.claim()
-	for round := 0; out != nil; round++ {
-		n, err := w.try(out)
-		if err == nil && (n < len(out) || round == maxRounds) {
+	for round := 0; out.b != nil; round++ {
+		n, err := w.try(out.b)
+		if err == nil && (n < len(out.b) || round == maxRounds) {
 			go w.finish(out, n)
 			return
 		}
@@ -103,59 +131,68 @@ func (w *writer) flush() {
 
 // flushSoon is flush on a goroutine of its own, for producers that rather prepare the next frame.
 func (w *writer) flushSoon() {
-	if out := w.claim(); out != nil {
+	if out := w.claim(); out.b != nil {
 		go w.finish(out, 0)
 	}
 }
 
-// claim takes the queue for writing; nil if there is nothing to do or somebody else does it.
-func (w *writer) claim() []byte {
+// claim takes a piece of the queue for writing; an empty one if there is nothing to do or somebody else does it.
+func (w *writer) claim() segment {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy || w.err != nil || len(w.pending) == 0 {
-		return nil
+	if w.busy || w.err != nil {
+		return segment{}
 	}
-	w.busy = true
 	return w.takeLocked()
 }
 
-func (w *writer) takeLocked() []byte {
-	out := w.pending
-	w.pending, w.spare = w.spare[:0], nil
-	w.wakeLocked()
+func (w *writer) takeLocked() (out segment) {
+	switch {
+	case len(w.large) > 0:
+		out = w.large[0]
+		w.large[0] = segment{}
+		w.large = w.large[1:]
+	case len(w.pending) > 0:
+		out.b = w.pending
+		w.pending, w.spare = w.spare[:0], nil
+	}
+	w.busy = out.b != nil
 	return out
 }
 
 // settle accounts for n written bytes of out and returns what to write next, if anything.
-func (w *writer) settle(out []byte, n int, err error) []byte {
+func (w *writer) settle(out segment, n int, err error) (next segment) {
 	w.mu.Lock()
 	w.written += uint64(n)
-	if cap(out) <= maxKept {
-		w.spare = out[:0]
-	}
-	if err == nil && len(w.pending) > 0 {
-		defer w.mu.Unlock()
-		return w.takeLocked()
+	switch {
+	case out.owner != nil:
+		out.owner.put()
+	case cap(out.b) <= maxKept:
+		w.spare = out.b[:0]
 	}
 	first := err != nil && w.err == nil
 	if first {
 		w.err = err
-		w.pending = nil
+		w.large, w.pending, w.busy = nil, nil, false
+	} else {
+		next = w.takeLocked()
 	}
-	w.busy = false
-	w.wakeLocked()
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
 	w.mu.Unlock()
 	if first && w.lost != nil {
 		w.lost()
 	}
-	return nil
+	return next
 }
 
 // finish writes out from n on and whatever is queued meanwhile, waiting for the peer.
-func (w *writer) finish(out []byte, n int) {
-	for out != nil {
+func (w *writer) finish(out segment, n int) {
+	for out.b != nil {
 		_ = w.conn.SetWriteDeadline(time.Now().Add(w.stall)) // if it fails, so does Write
-		m, err := w.conn.Write(out[n:])
+		m, err := w.conn.Write(out.b[n:])
 		_ = w.conn.SetWriteDeadline(time.Time{}) // while still busy: a stale deadline would fail the next try
 		out, n = w.settle(out, n+m, err), 0
 	}
@@ -202,17 +239,24 @@ func (w *writer) sent(end uint64) bool {
 func (w *writer) drain(ctx context.Context, deadline time.Time) error {
 	w.flush()
 	for {
-		w.mu.Lock()
-		if w.err != nil || !w.busy && len(w.pending) == 0 {
-			defer w.mu.Unlock()
-			return w.err
+		room, err := w.unwritten()
+		if room == nil {
+			return err
 		}
-		room := w.roomLocked()
-		w.mu.Unlock()
 		if err := waitFor(ctx, room, deadline); err != nil {
 			return err
 		}
 	}
+}
+
+// unwritten returns a channel to wait for if something is still queued or being written.
+func (w *writer) unwritten() (room <-chan struct{}, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil || w.written == w.queued {
+		return nil, w.err
+	}
+	return w.roomLocked(), nil
 }
 
 func (w *writer) roomLocked() <-chan struct{} {
@@ -220,13 +264,6 @@ func (w *writer) roomLocked() <-chan struct{} {
 		w.room = make(chan struct{})
 	}
 	return w.room
-}
-
-func (w *writer) wakeLocked() {
-	if w.room != nil {
-		close(w.room)
-		w.room = nil
-	}
 }
 
 // waitFor waits for c, the end of ctx, or the deadline if there is one.
