@@ -121,7 +121,8 @@ func (d Draft) collect(which func(trust.Progress) []trust.Key) []peer.ID {
 // Complete reports whether the signatures suffice.
 func (d Draft) Complete() bool { return trust.SigningOf(d.root, d.previous()).Complete() }
 
-// Finish returns the identity that the draft makes, or ipc.Conflict and the names of those who have not signed.
+// Finish returns the identity that the draft makes, or ipc.Conflict and the names of those who have not signed. It lets
+// an unmodified TUF client have a look as well.
 func (d Draft) Finish() (Identity, error) {
 	if !d.Complete() {
 		var names []string
@@ -134,5 +135,9 @@ func (d Draft) Finish() (Identity, error) {
 	for _, r := range append(d.base[:len(d.base):len(d.base)], d.root) {
 		files = append(files, r.Bytes())
 	}
-	return VerifyChain(files)
+	id, err := VerifyChain(files)
+	if err != nil {
+		return Identity{}, err
+	}
+	return id, trust.Judge(id.roots)
 }

@@ -90,7 +90,7 @@ func (f fixture) git(args ...string) string {
 // commit makes a commit without files.
 func (f fixture) commit(message string, parents ...OID) OID {
 	f.Helper()
-	objects := &looseObjects{dir: f.objects()}
+	objects := looseObjects{f.objects()}
 	tree, err := objects.write(kindTree, nil)
 	if err != nil {
 		f.Fatal(err)

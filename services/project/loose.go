@@ -3,6 +3,7 @@ package project
 import (
 	"bytes"
 	"compress/zlib"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,28 +11,29 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // maxObject is the size in bytes of the largest object that we read: signed refs and their header.
 const maxObject = MaxSignedRefs + 64
 
 // looseObjects writes and reads single objects of a repository in git's own format, without a process: a push has a few
-// milliseconds for everything that we add to it. One value serves one call, as it is not for concurrent use.
+// milliseconds for everything that we add to it.
 type looseObjects struct {
 	dir string // the repository's objects folder
-	z   *zlib.Writer
 }
 
-func (l *looseObjects) path(oid OID) string {
+func (l looseObjects) path(oid OID) string {
 	hex := oid.String()
 	return filepath.Join(l.dir, hex[:2], hex[2:])
 }
 
-// write stores an object unless it is there already, under its name only once it is whole.
-func (l *looseObjects) write(kind string, content []byte) (OID, error) {
+// write stores an object unless it is there already, under its name only once it is whole. An empty file is what the end
+// of the machine can leave of an object that nobody waited for.
+func (l looseObjects) write(kind string, content []byte) (OID, error) {
 	oid := hashObject(kind, content)
 	path := l.path(oid)
-	if _, err := os.Lstat(path); err == nil {
+	if info, err := os.Lstat(path); err == nil && info.Size() > 0 {
 		return oid, nil
 	}
 	if err := l.writeAt(path, kind, content); err != nil {
@@ -40,49 +42,58 @@ func (l *looseObjects) write(kind string, content []byte) (OID, error) {
 	return oid, nil
 }
 
-func (l *looseObjects) writeAt(path, kind string, content []byte) error {
+func (l looseObjects) writeAt(path, kind string, content []byte) error {
+	data, err := pack(kind, content)
+	if err != nil {
+		return err
+	}
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	// git-prune(1) removes files of this name that a crash left behind.
-	f, err := os.CreateTemp(l.dir, "tmp_obj_")
+	temp := filepath.Join(l.dir, "tmp_obj_"+rand.Text())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	err = errors.Join(l.fill(f, kind, content), f.Close())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temp, path) // whoever else writes this object writes the same bytes
+	}
 	if err != nil {
-		return err
+		os.Remove(temp)
 	}
-	// Whoever comes first has written the same bytes.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return err
 }
 
-func (l *looseObjects) fill(f *os.File, kind string, content []byte) error {
+// compressors are kept, as each has 1.2 MB that must be cleared. Git packs these objects again sooner or later, and
+// object ids do not compress, so speed is all that counts.
+var compressors = sync.Pool{New: func() any {
+	z, err := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return z
+}}
+
+// pack returns what git keeps in the file of an object.
+func pack(kind string, content []byte) ([]byte, error) {
+	z := compressors.Get().(*zlib.Writer)
+	defer compressors.Put(z)
 	var b bytes.Buffer
-	if l.z == nil {
-		// Git packs these objects again sooner or later, and object ids do not compress.
-		l.z, _ = zlib.NewWriterLevel(&b, zlib.BestSpeed)
+	z.Reset(&b)
+	fmt.Fprintf(z, "%s %d\x00", kind, len(content))
+	if _, err := z.Write(content); err != nil {
+		return nil, err
 	}
-	l.z.Reset(&b)
-	fmt.Fprintf(l.z, "%s %d\x00", kind, len(content))
-	if _, err := l.z.Write(content); err != nil {
-		return err
+	if err := z.Close(); err != nil {
+		return nil, err
 	}
-	if err := l.z.Close(); err != nil {
-		return err
-	}
-	if _, err := f.Write(b.Bytes()); err != nil {
-		return err
-	}
-	return f.Chmod(0o444)
+	return b.Bytes(), nil
 }
 
 // read returns an object's content if it is there as a file of its own; fs.ErrNotExist if not.
-func (l *looseObjects) read(oid OID, kind string) ([]byte, error) {
+func (l looseObjects) read(oid OID, kind string) ([]byte, error) {
 	f, err := os.Open(l.path(oid))
 	if err != nil {
 		return nil, err

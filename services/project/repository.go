@@ -26,7 +26,7 @@ type Repository struct {
 }
 
 func (r Repository) reader(ctx context.Context) *objectReader {
-	return &objectReader{ctx: ctx, dir: r.Dir, loose: looseObjects{dir: r.objects()}}
+	return &objectReader{ctx: ctx, dir: r.Dir, loose: looseObjects{r.objects()}}
 }
 
 func (r Repository) objects() string { return filepath.Join(r.Dir, "objects") }
@@ -49,19 +49,17 @@ func (r Repository) Ref(ctx context.Context, name string) (OID, error) {
 	return refs[name], err
 }
 
-// Refs returns what is in a peer's namespace, relative to it ("refs/heads/main"), without refs/rad.
+// Refs returns what is in a peer's namespace, relative to it ("refs/heads/main"), without the refs/rad that describe it.
 func (r Repository) Refs(ctx context.Context, id peer.ID) (map[string]OID, error) {
-	var patterns []string
-	for _, c := range categories {
-		patterns = append(patterns, Namespace(id)+c)
-	}
-	full, err := r.list(ctx, patterns...)
+	full, err := r.list(ctx, Namespace(id)+"refs/")
 	if err != nil {
 		return nil, err
 	}
 	refs := make(map[string]OID, len(full))
 	for name, oid := range full {
-		refs[strings.TrimPrefix(name, Namespace(id))] = oid
+		if name = strings.TrimPrefix(name, Namespace(id)); !strings.HasPrefix(name, "refs/rad/") {
+			refs[name] = oid
+		}
 	}
 	return refs, nil
 }
@@ -150,7 +148,7 @@ func readIdentity(objects *objectReader, tip OID) (Identity, error) {
 }
 
 // writeIdentity writes the objects of one commit of refs/rad/id.
-func writeIdentity(objects *looseObjects, id Identity, parent OID, at time.Time) (OID, error) {
+func writeIdentity(objects looseObjects, id Identity, parent OID, at time.Time) (OID, error) {
 	files := make(map[string]OID, len(id.roots))
 	for i, root := range id.roots {
 		blob, err := objects.write(kindBlob, root.Bytes())
@@ -185,7 +183,7 @@ func (r Repository) SetIdentity(ctx context.Context, next Identity, at time.Time
 	if next.Version == here.Version {
 		return nil
 	}
-	commit, err := writeIdentity(&looseObjects{dir: r.objects()}, next, tip, at)
+	commit, err := writeIdentity(looseObjects{r.objects()}, next, tip, at)
 	if err != nil {
 		return fmt.Errorf("project %s: %w", r.URN, err)
 	}

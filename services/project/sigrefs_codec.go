@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys"
@@ -46,8 +45,10 @@ func (s SignedRefs) Encode() ([]byte, error) {
 		parent := s.Parent[:]
 		w.Parent = &parent
 	}
+	all := make([]byte, 0, len(s.Refs)*len(OID{}))
 	for ref, oid := range s.Refs {
-		w.Refs[ref] = slices.Clone(oid[:])
+		all = append(all, oid[:]...)
+		w.Refs[ref] = all[len(all)-len(oid):]
 	}
 	return ipc.Marshal(w)
 }

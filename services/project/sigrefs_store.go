@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -23,10 +22,10 @@ func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (
 	if s.URN != r.URN || s.data == nil {
 		return OID{}, ipc.Errorf(ipc.BadRequest, "cannot write signed refs of project %q into %s", s.URN, r.URN)
 	}
-	objects := &looseObjects{dir: r.objects()}
+	objects := looseObjects{r.objects()}
 	oid, paths, err := writeSigned(objects, s, at)
 	if err == nil && r.sync {
-		err = syncAll(paths)
+		err = syncAll(append(paths, r.objects()))
 	}
 	if err != nil {
 		return OID{}, fmt.Errorf("cannot write signed refs of project %s: %w", r.URN, err)
@@ -34,14 +33,14 @@ func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (
 	return oid, nil
 }
 
-func writeSigned(objects *looseObjects, s Signed, at time.Time) (OID, []string, error) {
+func writeSigned(objects looseObjects, s Signed, at time.Time) (OID, []string, error) {
 	var paths []string
 	write := func(kind string, content []byte, err error) (OID, error) {
 		if err != nil {
 			return OID{}, err
 		}
 		oid, err := objects.write(kind, content)
-		paths = append(paths, objects.path(oid))
+		paths = append(paths, objects.path(oid), filepath.Dir(objects.path(oid)))
 		return oid, err
 	}
 	refs, err := write(kindBlob, s.data, nil)
@@ -53,19 +52,6 @@ func writeSigned(objects *looseObjects, s Signed, at time.Time) (OID, []string, 
 	}
 	oid, err := write(kindCommit, c.encode(), err)
 	return oid, paths, err
-}
-
-// syncAll waits for several files at once, which takes little longer than waiting for one, and for their directories.
-func syncAll(paths []string) error {
-	errs := make(chan error)
-	for _, p := range paths {
-		go func() { errs <- errors.Join(syncPath(p), syncPath(filepath.Dir(p))) }()
-	}
-	var err error
-	for range paths {
-		err = errors.Join(err, <-errs)
-	}
-	return err
 }
 
 // SignedRefs returns the newest signed refs of a peer and their commit, verified by themselves: signature, project,

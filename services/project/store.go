@@ -138,7 +138,7 @@ func fill(ctx context.Context, dir string, id Identity, at time.Time) error {
 	if _, err := git(ctx, dir, "init", "--quiet", "--bare", "--template=", "--initial-branch="+id.DefaultBranch); err != nil {
 		return err
 	}
-	tip, err := writeIdentity(&looseObjects{dir: filepath.Join(dir, "objects")}, id, OID{}, at)
+	tip, err := writeIdentity(looseObjects{filepath.Join(dir, "objects")}, id, OID{}, at)
 	if err != nil {
 		return err
 	}
@@ -149,12 +149,28 @@ func fill(ctx context.Context, dir string, id Identity, at time.Time) error {
 	if err := os.WriteFile(ref, []byte(tip.String()+"\n"), 0o644); err != nil {
 		return err
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, syncPath(path))
+	var paths []string
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
 	})
+	return errors.Join(err, syncAll(paths))
 }
 
-// syncPath waits until the disk has a file or the entries of a directory.
+// syncAll waits until the disk has these files, and the entries of these directories. It asks for all of them at once,
+// which takes little longer than asking for one.
+func syncAll(paths []string) error {
+	errs := make(chan error)
+	for _, p := range paths {
+		go func() { errs <- syncPath(p) }()
+	}
+	var err error
+	for range paths {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

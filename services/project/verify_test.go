@@ -68,6 +68,21 @@ func TestVerifyPacked(t *testing.T) {
 	}
 }
 
+// TestWriteHealsEmptyObject: what a crash of the machine left does not stand in the way of writing it again.
+func TestWriteHealsEmptyObject(t *testing.T) {
+	f, _, tips := pushed(t)
+	s, err := f.SignedRefsAt(t.Context(), signer(1).id(), tips[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.removeObject(tips[1].String())
+	mustWrite(t, f.objectPath(tips[1].String()), "")
+	if _, err := f.WriteSignedRefs(t.Context(), s, day); err != nil {
+		t.Fatal(err)
+	}
+	f.fsck()
+}
+
 // TestWriteIsDeterministic: the same content at the same date is the same commit, and writing it twice is no error.
 func TestWriteIsDeterministic(t *testing.T) {
 	f, _, tips := pushed(t)
@@ -135,7 +150,7 @@ func TestTampering(t *testing.T) {
 		"no identity":      {func(_ *testing.T, f fixture, _ []OID) { f.git("update-ref", "-d", IdentityRef) }, PartIdentity, "has no refs/rad/id"},
 		"identity bytes":   {func(t *testing.T, f fixture, _ []OID) { f.garble(f.URN.ID().String()) }, PartIdentity, "object"},
 		"other identity": {func(t *testing.T, f fixture, _ []OID) {
-			other, err := writeIdentity(&looseObjects{dir: f.objects()}, newTestIdentity(t, 1, signer(7)), OID{}, day)
+			other, err := writeIdentity(looseObjects{f.objects()}, newTestIdentity(t, 1, signer(7)), OID{}, day)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +246,7 @@ func (f fixture) graft(t *testing.T, at OID, parents ...OID) {
 		t.Fatal(err)
 	}
 	c := commit{tree: tree, parents: parents, author: "x", at: day, message: "graft"}
-	oid, err := (&looseObjects{dir: f.objects()}).write(kindCommit, c.encode())
+	oid, err := looseObjects{f.objects()}.write(kindCommit, c.encode())
 	if err != nil {
 		t.Fatal(err)
 	}

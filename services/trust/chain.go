@@ -3,6 +3,8 @@ package trust
 import (
 	"fmt"
 
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
 	"github.com/lnk-suite/lnk/ipc"
 )
 
@@ -85,4 +87,23 @@ func VerifyChain(files [][]byte) ([]*Root, error) {
 		return nil, ipc.Errorf(ipc.Corrupt, "no root document")
 	}
 	return roots, nil
+}
+
+// Judge has an unmodified go-tuf walk a chain of root documents, as clients will: an opinion that owes nothing to this
+// package, to be heard before a version is published, since none can be taken back.
+func Judge(roots []*Root) error {
+	if len(roots) == 0 {
+		return ipc.Errorf(ipc.Corrupt, "no root document")
+	}
+	trusted, err := trustedmetadata.New(roots[0].data)
+	for _, r := range roots[1:] {
+		if err != nil {
+			break
+		}
+		_, err = trusted.UpdateRoot(r.data)
+	}
+	if err != nil {
+		return ipc.Errorf(ipc.Corrupt, "standard TUF clients refuse this root document: %w", err)
+	}
+	return nil
 }

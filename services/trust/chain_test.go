@@ -39,6 +39,14 @@ func TestRotation(t *testing.T) {
 	if err := chain(first, both); err != nil {
 		t.Error(err)
 	}
+	for _, roots := range [][]*Root{nil, {second}, {first, onlyNew}} {
+		if err := Judge(roots); ipc.CodeOf(err) != ipc.Corrupt {
+			t.Errorf("judge of %d documents: %v", len(roots), err)
+		}
+	}
+	if err := Judge([]*Root{first, both}); err != nil {
+		t.Error(err)
+	}
 	if err := chain(first, first); err == nil {
 		t.Error("version 1 follows version 1")
 	}

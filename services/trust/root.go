@@ -23,6 +23,9 @@ const MaxRoot = 512_000
 // messages end at 256 KiB.
 const MaxPayload = 250_000
 
+// maxEntries bounds signatures and keys, each: some take time, and go-tuf's checks time in proportion to the square.
+const maxEntries = 1024
+
 // Root is a root document: who may sign what, for everything that hangs on it. It never changes; signing makes another.
 type Root struct {
 	data       []byte
@@ -93,6 +96,9 @@ func parseRoot(data []byte) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := countEntries(data); err != nil {
+		return nil, err
+	}
 	md, err := new(metadata.Metadata[metadata.RootType]).FromBytes(data)
 	if err != nil {
 		return nil, err
@@ -108,6 +114,22 @@ func parseRoot(data []byte) (*Root, error) {
 		return nil, err
 	}
 	return r, r.read()
+}
+
+func countEntries(data []byte) error {
+	var file struct {
+		Signatures []struct{} `json:"signatures"`
+		Signed     struct {
+			Keys map[string]struct{} `json:"keys"`
+		} `json:"signed"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return err
+	}
+	if n := max(len(file.Signatures), len(file.Signed.Keys)); n > maxEntries {
+		return fmt.Errorf("%d signatures or keys, the limit is %d", n, maxEntries)
+	}
+	return nil
 }
 
 // sameToOthers compares what we read with what go-tuf would write. They differ where a reader would take a member in

@@ -123,6 +123,10 @@ func TestParseRootRefuses(t *testing.T) {
 			t.Errorf("%s: got %v", why, err)
 		}
 	}
+	many := strings.Repeat(`{"keyid":"","sig":""},`, 20_000)
+	if _, err := ParseRoot([]byte(`{"signatures":[` + many[:len(many)-1] + `],"signed":{}}`)); err == nil || !strings.Contains(err.Error(), "the limit is") {
+		t.Errorf("20,000 signatures: %v", err)
+	}
 	if _, err := ParseRoot(make([]byte, MaxRoot+1)); !errors.Is(err, ipc.TooLarge) {
 		t.Errorf("too large: %v", err)
 	}

@@ -74,7 +74,7 @@ func signAll(t testing.TB, root, previous *Root, who []testSigner) *Root {
 	return root
 }
 
-// judge lets an unmodified go-tuf walk the chain.
+// judge lets an unmodified go-tuf read and walk the chain.
 func judge(files [][]byte) error {
 	trusted, err := trustedmetadata.New(files[0])
 	for _, data := range files[1:] {
