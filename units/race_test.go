@@ -1,13 +1,13 @@
 package units
 
 import (
+	"context"
 	"errors"
-	"net"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
 )
 
 const (
@@ -27,7 +27,7 @@ func (r *rig) testExitRace(t *testing.T) {
 			for n := range raceDaemons {
 				_, socket := r.peer(t, byte(16+n), idle(raceIdle.String()), "[Socket]\nTriggerLimitIntervalSec=0\n")
 				wg.Go(func() {
-					got := race(socket, persistent)
+					got := race(t.Context(), socket, persistent)
 					mu.Lock()
 					defer mu.Unlock()
 					all.add(got)
@@ -35,8 +35,8 @@ func (r *rig) testExitRace(t *testing.T) {
 			}
 			wg.Wait()
 			t.Logf("%+v", all)
-			if all.lost > 0 || all.requests != raceRequests {
-				t.Errorf("%d of %d requests lost: %v", all.lost, all.requests, all.err)
+			if all.lost != nil || all.requests != raceRequests {
+				t.Errorf("of %d requests were lost: %v", all.requests, all.lost)
 			}
 			if all.same < raceRequests/10 || all.fresh < raceRequests/10 {
 				t.Errorf("the requests did not meet the exit: %+v", all)
@@ -46,88 +46,43 @@ func (r *rig) testExitRace(t *testing.T) {
 }
 
 type raceResult struct {
-	requests, same, fresh, resent, lost int
-	err                                 error
+	requests, same, fresh int
+	lost                  error
 }
 
 func (a *raceResult) add(b raceResult) {
 	a.requests += b.requests
 	a.same += b.same
 	a.fresh += b.fresh
-	a.resent += b.resent
-	a.lost += b.lost
-	a.err = errors.Join(a.err, b.err)
+	a.lost = errors.Join(a.lost, b.lost)
 }
 
-// race makes the requests of one daemon. Whether the last one met the same process again moves the next one later, else
-// earlier: so they gather around the exit, on a slow machine too.
-func race(socket string, persistent bool) (res raceResult) {
-	c := &raceClient{socket: socket, persistent: persistent}
-	defer c.close()
-	wait, step, last := raceIdle, 3*time.Millisecond, ""
+// race makes the requests of one daemon. Whether one met the same process again moves the next one later, else earlier: so
+// they gather around the exit, on a slow machine too.
+func race(ctx context.Context, socket string, persistent bool) (res raceResult) {
+	client := ipc.NewClient(socket, "lnk-rig")
+	defer func() { _ = client.Close() }()
+	wait, last := raceIdle, uint64(0)
 	for i := range raceRequests / raceDaemons {
 		time.Sleep(wait) // the moment of the request is what is tested
-		answer, err := c.ask()
+		report, err := ipc.Health.Call(ctx, client, ipc.Empty{})
+		if !persistent {
+			_ = client.Close()
+			client = ipc.NewClient(socket, "lnk-rig")
+		}
+		step := time.Duration(1+i%7) * 300 * time.Microsecond
 		res.requests++
 		switch {
 		case err != nil:
-			res.lost++
-			res.err = errors.Join(res.err, err)
-		case answer == last:
+			res.lost = errors.Join(res.lost, err)
+		case report.PID == last:
 			res.same++
 			wait += step
 		default:
 			res.fresh++
 			wait -= step
 		}
-		last = answer
-		step = time.Duration(1+i%7) * 300 * time.Microsecond
+		last = report.PID
 	}
-	res.resent = c.resent
 	return res
 }
-
-// raceClient sends again only what was certainly not executed: what could not be written.
-type raceClient struct {
-	socket     string
-	persistent bool
-	conn       net.Conn
-	resent     int
-}
-
-func (c *raceClient) close() {
-	if c.conn != nil {
-		_ = c.conn.Close()
-		c.conn = nil
-	}
-}
-
-func (c *raceClient) ask() (string, error) {
-	if !c.persistent {
-		defer c.close()
-	}
-	for {
-		if c.conn == nil {
-			conn, err := net.DialTimeout("unix", c.socket, raceDeadline)
-			if err != nil {
-				return "", err
-			}
-			c.conn = conn
-		}
-		_ = c.conn.SetDeadline(time.Now().Add(raceDeadline))
-		_, err := c.conn.Write([]byte("x"))
-		if errors.Is(err, syscall.EPIPE) {
-			c.resent++
-			c.close()
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		answer := make([]byte, 64)
-		n, err := c.conn.Read(answer)
-		return strings.TrimSpace(string(answer[:n])), err
-	}
-}
-
-const raceDeadline = 20 * time.Second

@@ -1,7 +1,10 @@
 package units
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 )
@@ -122,29 +126,38 @@ func eventually(t *testing.T, done func() bool, complaint func() string) {
 	}
 }
 
-// ask makes one request on a connection of its own and returns who answered.
-func ask(socket string) (string, error) {
-	c, err := net.DialTimeout("unix", socket, 20*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := c.Write([]byte("x")); err != nil {
-		return "", err
-	}
-	answer := make([]byte, 64)
-	n, err := c.Read(answer)
-	return strings.TrimSpace(string(answer[:n])), err
+// ask makes one request on a connection of its own and returns the process that answered.
+func ask(ctx context.Context, socket string) (pid uint64, err error) {
+	c := ipc.NewClient(socket, "lnk-rig")
+	defer func() { err = errors.Join(err, c.Close()) }()
+	report, err := ipc.Health.Call(ctx, c, ipc.Empty{})
+	return report.PID, err
 }
 
-func mustAsk(t *testing.T, socket string) string {
+func mustAsk(t *testing.T, socket string) uint64 {
 	t.Helper()
-	answer, err := ask(socket)
+	pid, err := ask(t.Context(), socket)
 	if err != nil {
 		t.Fatalf("no answer at %s: %v", socket, err)
 	}
-	return answer
+	return pid
+}
+
+// greet waits for the bus to say hello, which a NATS server does first.
+func (r *rig) greet(t *testing.T) {
+	t.Helper()
+	c, err := net.Dial("unix", r.dirs.Socket("bus", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	hello := make([]byte, 5)
+	if _, err := io.ReadFull(c, hello); err != nil || string(hello) != "INFO " {
+		t.Fatalf("the bus says %q, %v, want INFO", hello, err)
+	}
 }
 
 func run(t *testing.T, name string, args ...string) (stdout, stderr string) {

@@ -35,7 +35,7 @@ func (r *rig) testInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.expect(t, "lnk-busd.socket", "ActiveState=active", "SubState=listening", "UnitFileState=enabled")
-	mustAsk(t, r.dirs.Socket("bus", ""))
+	r.greet(t)
 	if err := r.Install(t.Context(), r.config); err != nil {
 		t.Fatalf("second time: %v", err)
 	}
@@ -126,7 +126,7 @@ func (r *rig) testIdleExit(t *testing.T) {
 	r.expect(t, service, "ActiveState=inactive", "SubState=dead", "Result=success", "NRestarts=0")
 	r.expect(t, "lnk-gitd@"+string(id)+".socket", "SubState=listening")
 	if second := mustAsk(t, socket); second == first {
-		t.Errorf("process %s answered twice, although it had left", first)
+		t.Errorf("process %d answered twice, although it had left", first)
 	}
 }
 
@@ -155,7 +155,7 @@ func (r *rig) testMissingProgram(t *testing.T) {
 	id, socket := r.peer(t, 5, "[Service]\nExecStart=\nExecStart="+program+" --peer=%i\n")
 	answer := make(chan error, 1)
 	go func() {
-		_, err := ask(socket)
+		_, err := ask(t.Context(), socket)
 		answer <- err
 	}()
 	service := "lnk-gitd@" + string(id) + ".service"
@@ -184,7 +184,7 @@ func (r *rig) testQuickActivations(t *testing.T) {
 func (r *rig) testFuse(t *testing.T) {
 	id, socket := r.peer(t, 10, "[Service]\nType=exec\nExecStart=\nExecStart=/bin/true\n")
 	unit := "lnk-gitd@" + string(id) + ".socket"
-	go func() { _, _ = ask(socket) }()
+	go func() { _, _ = ask(t.Context(), socket) }()
 	r.expect(t, unit, "ActiveState=failed", "Result=trigger-limit-hit")
 	if got := r.status(t, "gitd-"+string(id)); got.State != Failed {
 		t.Errorf("Status = %+v, want %s", got, Failed)
@@ -220,8 +220,7 @@ func (r *rig) status(t *testing.T, name string) Status {
 
 // testUpdate: installing changed units ends what runs by the old ones; installing the same does not.
 func (r *rig) testUpdate(t *testing.T) {
-	bus := r.dirs.Socket("bus", "")
-	mustAsk(t, bus)
+	r.greet(t)
 	before := r.status(t, "bus")
 	if err := r.Install(t.Context(), r.config); err != nil {
 		t.Fatal(err)
@@ -233,7 +232,7 @@ func (r *rig) testUpdate(t *testing.T) {
 	if err := r.Install(t.Context(), r.config); err != nil {
 		t.Fatal(err)
 	}
-	mustAsk(t, bus)
+	r.greet(t)
 	after := r.status(t, "bus")
 	if after.PID == before.PID {
 		t.Errorf("process %d still runs by the old unit", before.PID)

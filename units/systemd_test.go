@@ -50,17 +50,23 @@ func rigMissing() error {
 	return nil
 }
 
-// buildPrograms returns a folder with the programs and this test.
+// buildPrograms returns a folder with the programs and this test. The programs are built as users get them: with the race
+// detector they would need many times as long to start.
 func buildPrograms(t *testing.T) string {
 	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, to := range []string{"units.test", "lnk-busd", "lnk-gitd"} {
-		from := self
-		if out, err := exec.Command("cp", from, filepath.Join(dir, to)).CombinedOutput(); err != nil {
-			t.Fatalf("cannot copy %s: %v\n%s", from, err, out)
+	commands := [][]string{{"cp", self, filepath.Join(dir, "units.test")}}
+	for _, name := range []string{"lnk-busd", "lnk-gitd"} {
+		commands = append(commands, []string{"go", "build", "-o", filepath.Join(dir, name), "./testdata/stub"})
+	}
+	for _, command := range commands {
+		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", command, err, out)
 		}
 	}
 	return dir
