@@ -149,6 +149,10 @@ func fill(ctx context.Context, dir string, id Identity, at time.Time) error {
 	if err := os.WriteFile(ref, []byte(tip.String()+"\n"), 0o644); err != nil {
 		return err
 	}
+	// A URN is as good as SHA-1 is. Git looks for the traces of an attack on it, the standard library does not.
+	if _, err := git(ctx, dir, "fsck", "--strict", "--no-dangling"); err != nil {
+		return err
+	}
 	var paths []string
 	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		paths = append(paths, path)
