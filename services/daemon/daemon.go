@@ -74,16 +74,30 @@ const (
 const grace = 5 * time.Second
 
 // Main runs the daemon with the arguments, environment and sockets of this process, until it is idle or gets SIGTERM or
-// SIGINT, and returns its exit code: 0 for leaving, 1 for a failure, 2 for wrong flags. A second signal ends the process
-// at once.
+// SIGINT, and returns its exit code: 0 for leaving, 1 for a failure, 2 for wrong flags. It returns soon after the signal even
+// if the service hangs.
 func Main(spec Spec) int {
 	// A log line to a closed pipe must not end the daemon. Catching instead of ignoring: children get the default back.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	return run(ctx, spec, os.Args[1:], process{os.Getenv, os.Stdout, os.Stderr})
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, spec, os.Args[1:], process{os.Getenv, os.Stdout, os.Stderr}) }()
+	select {
+	case code := <-done:
+		return code
+	case <-ctx.Done():
+	}
+	select {
+	case code := <-done:
+		return code
+	case <-time.After(hopeless):
+		return exitFailure
+	}
 }
+
+// hopeless is longer than calls and Close may take: what hangs then is not going to return.
+const hopeless = 2*grace + 2*time.Second
 
 // process is what run uses of the process around it.
 type process struct {

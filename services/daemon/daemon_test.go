@@ -27,16 +27,13 @@ func TestMain(m *testing.M) {
 			if mode == "broken" {
 				return nil, errors.New("the store is locked")
 			}
-			return echo{env, mode}, nil
+			return echo{env}, nil
 		}}))
 	}
 	os.Exit(m.Run())
 }
 
-type echo struct {
-	env  Env
-	mode string
-}
+type echo struct{ env Env }
 
 // Serve answers each byte, counting it as a request.
 func (e echo) Serve(_ context.Context, c *activate.Conn) {
@@ -51,11 +48,7 @@ func (e echo) Serve(_ context.Context, c *activate.Conn) {
 	}
 }
 
-func (e echo) Close(ctx context.Context) error {
-	if e.mode == "stuck" {
-		<-ctx.Done()
-		return ctx.Err()
-	}
+func (e echo) Close(context.Context) error {
 	e.env.Log.Info("flushed")
 	return nil
 }
@@ -270,4 +263,30 @@ func TestFlags(t *testing.T) {
 	if err != nil || string(opts.peer) != id || opts.idle != 3*time.Second || opts.socket != "/x" {
 		t.Errorf("parse = %+v, %v", opts, err)
 	}
+}
+
+// The reader of the log may be gone long before the daemon: that must not end it.
+func TestBrokenLog(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cmd := exec.Command(os.Args[0])
+	cmd.Stderr = write
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", role + "=echo", "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir}
+	_ = read.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close()
+	d := &started{Cmd: cmd, socket: filepath.Join(dir, "radicle", "echo.sock"), stderr: os.DevNull}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	ask(t, d.dial(t))
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	d.ends(t, exitOK)
 }

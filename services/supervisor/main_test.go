@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/services/daemon"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -20,7 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "daemon" {
 		os.Args = append(os.Args[:1], os.Args[2:]...)
-		os.Exit(daemon.Main(daemon.Spec{Program: "lnk-testd", Service: "test", Start: startTestd}))
+		os.Exit(daemon.Main(daemon.Spec{Program: "lnk-testd", Service: "test", HoldConns: os.Getenv("TESTD_HOLD") != "", Start: startTestd}))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "supervisor" {
 		os.Exit(superviseAlone(os.Args[2]))
@@ -28,18 +29,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// logMethod is for a testd with TESTD_IPC set, which serves it instead of lines.
+var logMethod = ipc.Unary[logArgs, int]{Name: "test.log", Access: ipc.Change, Short: "append a line to a file"}
+
+type logArgs struct {
+	File string `cbor:"0,keyasint"`
+	Line string `cbor:"1,keyasint"`
+}
+
 // testd answers each line with its process id and the line. Lines that it acts on: "crash" ends it, "env NAME" is answered
 // with the variable, "fds" with its open descriptors, "log FILE LINE" appends to a file first, "orphan" leaves a child.
-type testd struct{ env daemon.Env }
+type testd struct {
+	env   daemon.Env
+	calls *ipc.Server
+}
 
 func startTestd(_ context.Context, env daemon.Env) (daemon.Service, error) {
 	if reason := env.Getenv("TESTD_BROKEN"); reason != "" {
 		return nil, fmt.Errorf("broken: %s", reason)
 	}
-	return testd{env}, nil
+	mux := ipc.NewMux("test", "")
+	logMethod.Handle(mux, func(_ context.Context, args logArgs) (int, error) {
+		appendLine(args.File, args.Line)
+		return os.Getpid(), nil
+	})
+	return testd{env, &ipc.Server{Mux: mux, Log: env.Log, Activity: env.Activity}}, nil
 }
 
-func (d testd) Serve(_ context.Context, c *activate.Conn) {
+func (d testd) Serve(ctx context.Context, c *activate.Conn) {
+	if d.env.Getenv("TESTD_IPC") != "" {
+		d.calls.ServeConn(ctx, c, c.Draining())
+		return
+	}
 	for in := bufio.NewReader(c); ; {
 		line, err := in.ReadString('\n')
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 )
 
@@ -26,6 +27,8 @@ type service struct {
 	// waitable is a second descriptor of the listener, whose readability can be awaited without accepting. It is also what
 	// daemons inherit.
 	waitable *os.File
+	// quickRuns counts what checkUse is about. Only run uses it.
+	quickRuns int
 
 	mu    sync.Mutex
 	state ServiceState
@@ -33,6 +36,9 @@ type service struct {
 
 func newService(cfg *Config, start starter, s Socket) (*service, error) {
 	l, err := activate.Bind(s.Path)
+	if inUse := new(activate.InUseError); errors.As(err, &inUse) {
+		return nil, ipc.Errorf(ipc.Conflict, "%w", err).WithHint("end that process; if it is a service manager: lnk service disable")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -122,18 +128,14 @@ func sleepUntil(ctx context.Context, when time.Time) error {
 	}
 }
 
-// shortest is the least time in which a daemon can have served anybody. One that leaves sooner would be started for the
-// same caller for ever.
-const shortest = 10 * time.Millisecond
-
 // runDaemon starts the daemon, and returns when it has ended. crashed says that it ran and failed: it is then started
 // again without waiting for a caller, because it may have work to finish.
 func (s *service) runDaemon(ctx context.Context) (crashed bool, err error) {
-	began := time.Now()
 	cmd, err := command(s.Socket, s.waitable, s.cfg.Output, s.cfg.Env)
 	if err != nil {
 		return false, err
 	}
+	began := time.Now()
 	if err := s.start.start(cmd); err != nil {
 		return false, fmt.Errorf("cannot start %s: %w", s.Program, err)
 	}
@@ -148,10 +150,32 @@ func (s *service) runDaemon(ctx context.Context) (crashed bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("%s failed: %w", s.Program, err)
 	}
-	if lived := time.Since(began); lived < shortest {
-		return false, fmt.Errorf("%s left after %v: it cannot have served anybody", s.Program, lived)
+	return false, s.checkUse(time.Since(began))
+}
+
+// A daemon that leaves with success while callers wait, sooner than quick and more than fuse times in a row, serves nobody:
+// it would be started for the same caller for ever.
+const (
+	quick = 20 * time.Millisecond
+	fuse  = 20
+)
+
+func (s *service) checkUse(lived time.Duration) error {
+	if lived >= quick || !s.callerWaits() {
+		s.quickRuns = 0
+		return nil
 	}
-	return false, nil
+	if s.quickRuns++; s.quickRuns <= fuse {
+		return nil
+	}
+	return fmt.Errorf("%s left %d times with success and did not serve who waits", s.Program, s.quickRuns)
+}
+
+func (s *service) callerWaits() (waits bool) {
+	if raw, err := s.waitable.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { waits = readable(fd) })
+	}
+	return waits
 }
 
 // end tells the daemon to leave, and makes it.

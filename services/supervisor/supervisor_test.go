@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,7 +120,7 @@ func TestUselessDaemonIsPaced(t *testing.T) {
 	r.up(t)
 	dial(t, r.dirs.Socket("test", ""))
 	s := r.await(t, "test", func(s ServiceState) bool { return s.State == Failed })
-	if !strings.Contains(s.Error, "cannot have served anybody") {
+	if !strings.Contains(s.Error, "did not serve who waits") {
 		t.Errorf("the reason is not told: %+v", s)
 	}
 }
@@ -383,5 +384,27 @@ func TestKilledSupervisor(t *testing.T) {
 	awaitGone(t, pid)
 	if again, _ := asked(t, r.dirs.Socket("test", ""), "hello"); again == pid {
 		t.Error("the daemon of a killed supervisor answers")
+	}
+}
+
+// Every activation gives back what it took.
+func TestNothingLeaks(t *testing.T) {
+	r := newRig(t)
+	r.cfg.Sockets = func() ([]Socket, error) { return []Socket{r.socket("test", "--idle=5ms")}, nil }
+	r.up(t)
+	cycle := func() {
+		asked(t, r.dirs.Socket("test", ""), "hello")
+		r.await(t, "test", sleeping)
+	}
+	cycle()
+	goroutines, files := runtime.NumGoroutine(), strings.Count(openFiles(), "=")
+	for range 30 {
+		cycle()
+	}
+	if now := runtime.NumGoroutine(); now > goroutines+3 { // up.sock may still be at the end of a call
+		t.Errorf("%d goroutines, %d before", now, goroutines)
+	}
+	if now := strings.Count(openFiles(), "="); now > files+3 {
+		t.Errorf("%d open files, %d before: %s", now, files, openFiles())
 	}
 }
