@@ -173,12 +173,29 @@ func TestImport(t *testing.T) {
 }
 
 func FuzzDecodeKey(f *testing.F) {
-	f.Add(encodeKey(newKey(f), "comment", []byte(secret), 1))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if key, err := decodeKey(data, nil); err == nil && CheckPublicKey(key.Public().(ed25519.PublicKey)) != nil {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	plain, err := ssh.MarshalPrivateKey(key, "comment")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain.Type, plain.Bytes)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("PRIVATE KEY", der)
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		data := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: body})
+		key, err := decodeKey(data, nil)
+		if err != nil {
+			return
+		}
+		if CheckPublicKey(key.Public().(ed25519.PublicKey)) != nil {
 			t.Fatal("a weak key is admitted")
 		}
-		publicPart(data)
+		if _, err := publicPart(data); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 
