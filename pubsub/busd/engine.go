@@ -1,0 +1,194 @@
+package busd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/lnk-suite/lnk/ipc/peercred"
+)
+
+const (
+	maxEvent      = 1 << 20         // bytes of one event
+	maxPayload    = 8 << 20         // bytes of one NATS message: the server warns above it
+	maxPending    = 8 << 20         // bytes waiting for one client before it is hung up on; at least maxPayload
+	writeDeadline = 2 * time.Second // a client that takes nothing for so long is hung up on
+	maxMemory     = 16 << 20        // bytes of streams and consumers in memory
+)
+
+// An engine is one run of the embedded server. After a write error the server refuses everything that comes
+// until it is started again, so an engine is thrown away when it fails, and the next connection gets a new one.
+type engine struct {
+	log   *slog.Logger
+	ns    *server.Server
+	roles roles
+	ids   atomic.Uint32
+	full  bool // the disk had no room when it started: everything can be read, nothing stored
+
+	suspicion chan struct{} // an error was logged: look at the store's health
+	useless   chan struct{} // closed when another engine would serve better
+	stopped   chan struct{} // closed by stop
+}
+
+// options are the embedded server's settings: no port of any kind, no signal handlers, and a store that is synced on
+// every message.
+func options(dir string, maxStore int64, auth server.Authentication) *server.Options {
+	return &server.Options{
+		ServerName: "lnk-busd", DontListen: true, NoSigs: true, NoSystemAccount: true,
+		ProxyProtocol: true, CustomClientAuthentication: auth,
+		MaxPayload: maxPayload, MaxPending: maxPending, WriteDeadline: writeDeadline,
+		JetStream: true, DisableJetStreamBanner: true, StoreDir: dir, SyncAlways: true,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
+	}
+}
+
+// startEngine starts the server on the store in dir and makes sure of the stream. errUnreadable means that the store
+// is there and cannot be used.
+func startEngine(log *slog.Logger, dir string, maxStore int64, firstSeq uint64) (*engine, error) {
+	free, err := freeSpace(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell how much space is left in %s: %w", dir, err)
+	}
+	e := &engine{log: log, full: free < reserve, suspicion: make(chan struct{}, 1), useless: make(chan struct{}), stopped: make(chan struct{})}
+	if e.full {
+		maxStore = 1 // what is stored exceeds it, so the server answers every event with "insufficient resources"
+	}
+	if e.ns, err = server.NewServer(options(dir, maxStore, &e.roles)); err != nil {
+		return nil, fmt.Errorf("cannot set up the embedded server: %w", err)
+	}
+	messages := &natsLog{log: log, trouble: e.suspect}
+	e.ns.SetLoggerV2(messages, false, false, false)
+	e.ns.Start()
+	if err := e.verify(messages, firstSeq); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+// errUnreadable says that a store exists but its events cannot be read.
+var errUnreadable = errors.New("unreadable store")
+
+// verify checks that the server came up with the events that the store holds. On a full disk nothing is called
+// unreadable: there, recovery fails for want of space.
+func (e *engine) verify(messages *natsLog, firstSeq uint64) error {
+	if reason := messages.fatalMessage(); reason != "" {
+		return errors.New(reason)
+	}
+	if trouble := e.trouble(); trouble != "" {
+		if e.full {
+			return fmt.Errorf("%w: %s", errFull, trouble)
+		}
+		return fmt.Errorf("%w: %s", errUnreadable, trouble)
+	}
+	err := e.makeStream(firstSeq)
+	switch {
+	case err == nil:
+		return nil
+	case e.full || isNoRoom(err):
+		return fmt.Errorf("%w: %w", errFull, err)
+	}
+	return fmt.Errorf("%w: %w", errUnreadable, err)
+}
+
+// trouble says what keeps the stream from being read or written, "" if nothing does. The server's check fails for
+// other reasons too, with other status codes: a stream that does not exist yet, a busy machine.
+func (e *engine) trouble() string {
+	health := e.ns.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: StreamName})
+	if health.StatusCode != http.StatusServiceUnavailable {
+		return ""
+	}
+	return health.Error
+}
+
+func (e *engine) makeStream(firstSeq uint64) error {
+	conn, err := e.ns.InProcessConn()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	a, err := newAdmin(conn, e.register(peercred.Cred{}, self))
+	if err != nil {
+		return err
+	}
+	return ensureStream(a, firstSeq, e.full)
+}
+
+// register gives a connection its role and returns the header that refers to it.
+func (e *engine) register(cred peercred.Cred, role Role) []byte {
+	id := e.ids.Add(1)
+	e.roles.byID.Store(id, role)
+	return proxyHeader(cred.UID, cred.PID, id)
+}
+
+// serve connects a client with the server until either hangs up.
+func (e *engine) serve(client net.Conn, cred peercred.Cred, role Role) error {
+	pipe, err := e.ns.InProcessConn()
+	if err != nil {
+		return fmt.Errorf("cannot connect to the embedded server: %w", err)
+	}
+	pump(client, pipe, e.register(cred, role))
+	return nil
+}
+
+// suspect asks for a look at the store's health; it is called for every error that the server logs, possibly under
+// the server's locks. After a failed write the server goes on without answering publishers, and says so only there.
+func (e *engine) suspect() {
+	select {
+	case e.suspicion <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the server and with it every connection; what is stored is flushed. It is called once.
+func (e *engine) stop() {
+	close(e.stopped)
+	e.ns.Shutdown()
+	e.ns.WaitForShutdown()
+}
+
+// fullCheck is how often an engine that started on a full disk looks for room.
+const fullCheck = time.Second
+
+// watch returns once the engine is stopped or useless: it cannot store any more, or it started on a full disk and
+// there is room now. In the second case it has closed e.useless.
+func (e *engine) watch(dir string) {
+	var tick <-chan time.Time
+	if e.full {
+		ticker := time.NewTicker(fullCheck)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		select {
+		case <-e.stopped:
+			return
+		case <-e.suspicion:
+			if e.trouble() == "" {
+				continue
+			}
+		case <-tick:
+			if !hasRoom(dir) {
+				continue
+			}
+		}
+		close(e.useless)
+		return
+	}
+}
+
+// works tells whether new connections may use the engine.
+func (e *engine) works(dir string) bool {
+	select {
+	case <-e.useless:
+		return false
+	default:
+		return !e.full || !hasRoom(dir)
+	}
+}

@@ -1,0 +1,77 @@
+package pubsub
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+)
+
+// Message is what a publisher says: something happened.
+type Message struct {
+	Topic  string // rad.<peer>.<service>.<event>
+	ID     string // equal ids are the same message; 1 to 128 visible ASCII characters, "" lets Publish choose one
+	Schema string // name and version of Data's schema, git.updated/1; "" if there is none
+	Data   []byte // one CBOR item, deterministically encoded; at most MaxData bytes
+}
+
+// Event is a message as the bus stored it.
+type Event struct {
+	Message
+	Seq  uint64    // number in the bus's stream, from 1, growing, shared by all topics
+	Time time.Time // when it was stored
+}
+
+// Ack says that a message is stored on disk.
+type Ack struct {
+	Seq       uint64 // its number
+	Duplicate bool   // it was there already
+}
+
+// MaxData is the limit of Message.Data in bytes: 1 MiB for the whole message, less room for topic and headers.
+const MaxData = 1<<20 - 4<<10
+
+const (
+	maxName      = 128 // bytes of an id or a schema's name
+	headerID     = "Nats-Msg-Id"
+	headerSchema = "Lnk-Schema"
+)
+
+// check refuses what the bus would refuse, or worse, what it would take and nobody could use.
+func (m Message) check() error {
+	if err := CheckTopic(m.Topic); err != nil {
+		return err
+	}
+	if !isVisible(m.ID) || !isVisible(m.Schema) {
+		return ipc.Errorf(ipc.BadRequest, "id and schema of a message on %s must be at most %d visible ASCII characters", m.Topic, maxName)
+	}
+	if len(m.Data) > MaxData {
+		return ipc.Errorf(ipc.TooLarge, "message of %d bytes on %s is larger than %d", len(m.Data), m.Topic, MaxData).
+			WithHint("publish a reference to the data instead")
+	}
+	return nil
+}
+
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] < '!' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= maxName
+}
+
+// GapError says that events are gone that the subscriber has not seen: the buffer overran, or was lost. Some of them
+// may have matched the subscription's pattern. The subscription goes on after it.
+type GapError struct {
+	From uint64 // the first event that is gone
+	To   uint64 // the last; 0 if the bus began anew, so that nobody knows
+}
+
+// Error implements error.
+func (e *GapError) Error() string {
+	if e.To == 0 {
+		return fmt.Sprintf("events from %d on are lost: the bus began anew", e.From)
+	}
+	return fmt.Sprintf("events %d to %d are not stored any more: some may have been missed", e.From, e.To)
+}

@@ -1,0 +1,329 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/lnk-suite/lnk/ipc"
+)
+
+// Start says where a subscription begins. The zero value means with the events stored from now on; at most one of
+// All, Seq, Since and Last is set.
+type Start struct {
+	All   bool      // with the oldest event there is
+	Seq   uint64    // with this number, which may be one more than the last event's
+	Since time.Time // with the first event stored at or after it
+	Last  bool      // with the latest event of each topic
+
+	UntilCurrent bool // end after the last event that is stored when the subscription begins
+}
+
+func (s Start) check() error {
+	set := 0
+	for _, is := range []bool{s.All, s.Seq != 0, !s.Since.IsZero(), s.Last} {
+		if is {
+			set++
+		}
+	}
+	if set > 1 {
+		return ipc.Errorf(ipc.BadRequest, "a subscription begins at one place: all, a number, a time, or the last events")
+	}
+	return nil
+}
+
+const (
+	prefetch      = 256 // events on their way to a subscriber; at most 8 MB may wait for one client
+	prefetchBytes = 2 << 20
+	quietTime     = 5 * time.Minute  // without an event, after which a subscriber notes how far it has seen
+	consumerLife  = 10 * time.Minute // of the bus's memory of a subscriber that is gone
+)
+
+// Subscribe returns the events whose topics match pattern. It survives restarts of the bus: it connects again, which
+// starts the bus if it had left, and goes on where it was. An error that is a *GapError says that events are gone,
+// and the subscription goes on after it; any other error is the last thing it yields. Those are ipc.BadRequest for a bad
+// pattern, ipc.Unavailable if the bus cannot be reached in the first place, and ctx's own as ipc.Cancelled or
+// ipc.DeadlineExceeded. After the first success it tries to reach the bus for as long as ctx lives.
+//
+// An open subscription keeps the bus awake. The iterator may be used once.
+func (c *Client) Subscribe(ctx context.Context, pattern string, from Start) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		err := CheckPattern(pattern)
+		if err == nil {
+			err = from.check()
+		}
+		if err == nil {
+			s := subscription{client: c, pattern: pattern, start: from, yield: yield}
+			err = s.run(ctx)
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// errStopped says that the caller has left the loop, or that it has got everything it asked for.
+var errStopped = errors.New("subscription ended")
+
+// A subscription is the state of one Subscribe over as many connections as it takes.
+type subscription struct {
+	client  *Client
+	pattern string
+	start   Start
+	yield   func(Event, error) bool
+
+	reached bool      // the bus was there once
+	placed  bool      // next is known; before, start counts
+	next    uint64    // the number to go on with
+	target  uint64    // with UntilCurrent: the last number to yield
+	born    time.Time // when the bus's stream was created: another time means other events under the same numbers
+	behind  bool      // the last event was not the newest one
+	oldest  uint64    // the number of the oldest event, as last seen
+	seenAt  time.Time // when oldest was read
+}
+
+func (s *subscription) run(ctx context.Context) error {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		began := time.Now()
+		err := s.session(ctx)
+		switch {
+		case errors.Is(err, errStopped):
+			return err
+		case ctx.Err() != nil:
+			return ipc.Errorf(ipc.CodeOf(ctx.Err()), "the subscription to %s ended: %w", s.pattern, ctx.Err())
+		case !s.retries(err):
+			return err
+		case time.Since(began) > time.Second:
+			wait = 10 * time.Millisecond // it worked for a while
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// retries tells whether to connect again after err. Before the first success an absent bus is an error, as somebody
+// waits for an answer; afterwards it may come back.
+func (s *subscription) retries(err error) bool {
+	switch ipc.CodeOf(err) {
+	case ipc.Unavailable, ipc.GoingAway, ipc.DeadlineExceeded:
+		return s.reached || !isAbsent(err)
+	case ipc.ResourceExhausted:
+		return s.reached
+	}
+	return false
+}
+
+// session reads events over one connection until it ends.
+func (s *subscription) session(ctx context.Context) error {
+	conn, err := s.client.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	stream, info, err := conn.look(ctx)
+	if err != nil {
+		return err
+	}
+	s.reached = true
+	if err := s.place(info); err != nil {
+		return err
+	}
+	consumer, err := stream.CreateConsumer(ctx, s.config())
+	if err != nil {
+		return broken("cannot subscribe", err)
+	}
+	s.born = info.Created
+	if s.start.UntilCurrent && consumer.CachedInfo().NumPending == 0 {
+		return errStopped
+	}
+	return s.read(ctx, stream, consumer, info.State.LastSeq)
+}
+
+// look returns the stream and its state, within the default time.
+func (c *conn) look(ctx context.Context, opts ...jetstream.StreamInfoOpt) (jetstream.Stream, *jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	stream, err := c.js.Stream(ctx, streamName)
+	if err != nil {
+		return nil, nil, broken("cannot look at the stored events", err)
+	}
+	if len(opts) == 0 {
+		return stream, stream.CachedInfo(), nil
+	}
+	info, err := stream.Info(ctx, opts...)
+	if err != nil {
+		return nil, nil, broken("cannot look at the stored events", err)
+	}
+	return stream, info, nil
+}
+
+// broken is a failure in the middle of a conversation, which another connection may cure.
+func broken(what string, err error) error { return ipc.Errorf(ipc.Unavailable, "%s: %w", what, err) }
+
+// place decides where to go on, now that the stream's state is known, and reports what is missing.
+func (s *subscription) place(info *jetstream.StreamInfo) error {
+	first, last := max(info.State.FirstSeq, 1), info.State.LastSeq
+	s.oldest, s.seenAt = first, time.Now()
+	if s.start.UntilCurrent && s.target == 0 {
+		s.target = last
+	}
+	switch {
+	case s.placed:
+	case s.start.Seq != 0:
+		s.next, s.placed = s.start.Seq, true
+	case s.start == Start{} || s.start == Start{UntilCurrent: true}:
+		s.next, s.placed = last+1, true
+	default:
+		return nil // All, Since and Last: the bus knows better
+	}
+	anew := s.next > last+1 || !s.born.IsZero() && !s.born.Equal(info.Created)
+	switch {
+	case s.next < first:
+		return s.gap(s.next, first-1)
+	case anew:
+		from := s.next
+		s.next = first
+		return s.gap(from, 0)
+	}
+	return nil
+}
+
+// gap reports that events are gone and goes on behind them.
+func (s *subscription) gap(from, to uint64) error {
+	s.next = max(s.next, to+1)
+	if !s.yield(Event{}, &GapError{From: from, To: to}) {
+		return errStopped
+	}
+	return nil
+}
+
+func (s *subscription) config() jetstream.ConsumerConfig {
+	config := jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, FilterSubject: s.pattern, MemoryStorage: true, InactiveThreshold: consumerLife,
+	}
+	switch {
+	case s.placed:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.next
+	case s.start.All:
+		config.DeliverPolicy = jetstream.DeliverAllPolicy
+	case s.start.Last:
+		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	default:
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.start.Since
+	}
+	return config
+}
+
+// read yields events until the connection ends. seen is the last number stored when the consumer was created: with
+// nothing pending there is no match up to it.
+func (s *subscription) read(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, seen uint64) error {
+	if consumer.CachedInfo().NumPending == 0 {
+		s.next, s.placed = max(s.next, seen+1), true
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(prefetch, prefetchBytes))
+	if err != nil {
+		return broken("cannot subscribe", err)
+	}
+	defer messages.Stop()
+	for {
+		msg, err := nextMessage(ctx, messages)
+		if errors.Is(err, errQuiet) {
+			err = s.noteProgress(ctx, stream, consumer)
+		} else if err == nil {
+			err = s.deliver(ctx, stream, msg)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errQuiet says that nothing has come for a while.
+var errQuiet = errors.New("no event for a while")
+
+func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	quiet, cancel := context.WithTimeout(ctx, quietTime)
+	defer cancel()
+	msg, err := messages.Next(jetstream.NextContext(quiet))
+	switch {
+	case err == nil:
+		return msg, nil
+	case ctx.Err() == nil && quiet.Err() != nil:
+		return nil, errQuiet
+	}
+	return nil, broken("the subscription was interrupted", err)
+}
+
+// noteProgress moves on past events that do not match, so that their expiry is not taken for a gap later.
+func (s *subscription) noteProgress(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+	state, err := stream.Info(ctx)
+	if err != nil {
+		return broken("cannot look at the stored events", err)
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return broken("cannot look at the subscription", err)
+	}
+	if info.NumPending == 0 && info.Delivered.Stream < s.next {
+		s.next, s.placed = max(s.next, state.State.LastSeq+1), true
+	}
+	return nil
+}
+
+func (s *subscription) deliver(ctx context.Context, stream jetstream.Stream, msg jetstream.Msg) error {
+	event, pending, err := decode(msg)
+	if err != nil {
+		return err
+	}
+	if err := s.overrun(ctx, stream, event.Seq); err != nil {
+		return err
+	}
+	s.next, s.placed, s.behind = event.Seq+1, true, pending > 0
+	if s.start.UntilCurrent && event.Seq > s.target {
+		return errStopped
+	}
+	if !s.yield(event, nil) {
+		return errStopped
+	}
+	if s.start.UntilCurrent && (event.Seq == s.target || pending == 0) {
+		return errStopped
+	}
+	return nil
+}
+
+// overrun reports a gap when the buffer threw events away that a slow subscriber had not got yet: it was behind, and
+// the oldest event is now beyond the next one. The oldest one is looked up once a second at most.
+func (s *subscription) overrun(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+	if !s.behind || seq == s.next {
+		return nil
+	}
+	if time.Since(s.seenAt) > time.Second {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return broken("cannot look at the stored events", err)
+		}
+		s.oldest, s.seenAt = info.State.FirstSeq, time.Now()
+	}
+	if s.oldest <= s.next {
+		return nil
+	}
+	return s.gap(s.next, min(s.oldest, seq)-1)
+}
+
+// decode reads an event as the bus delivers it, and how many matching ones were behind it then.
+func decode(msg jetstream.Msg) (Event, uint64, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return Event{}, 0, ipc.Errorf(ipc.Corrupt, "cannot read an event of the bus: %w", err)
+	}
+	return Event{
+		Message: Message{Topic: msg.Subject(), ID: msg.Headers().Get(headerID), Schema: msg.Headers().Get(headerSchema), Data: msg.Data()},
+		Seq:     meta.Sequence.Stream,
+		Time:    meta.Timestamp,
+	}, meta.NumPending, nil
+}
