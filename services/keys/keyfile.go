@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -28,13 +29,25 @@ const (
 	maxRounds = 1024
 )
 
-// aboutASecond returns the number of rounds that take this machine about a second.
+// aboutASecond returns the number of rounds that take an idle machine like this one about a second. Processor time is what
+// counts, and the best of some samples: a busy machine must not make cheap key files.
 func aboutASecond() int {
-	const sample = 4
-	start := time.Now()
-	bcryptPBKDF([]byte("sample"), []byte("sample"), sample, derivedSize)
-	each := max(time.Since(start)/sample, time.Microsecond)
+	each := time.Second
+	for range 5 {
+		before := processorTime()
+		bcryptPBKDF([]byte("sample"), []byte("sample"), 1, derivedSize)
+		each = max(min(each, processorTime()-before), time.Microsecond)
+	}
 	return min(max(int(time.Second/each), minRounds), maxRounds)
+}
+
+// processorTime is what this process has used so far.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0 // Then aboutASecond picks the most rounds: safe, if slow.
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 const (

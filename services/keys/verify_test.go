@@ -108,6 +108,31 @@ func TestRFC8032(t *testing.T) {
 	}
 }
 
+// TestWycheproof: its cases are about malleability and encodings on which ZIP-215 and RFC 8032 agree.
+func TestWycheproof(t *testing.T) {
+	data, err := os.ReadFile("testdata/wycheproof.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases [][5]string // public key, message, signature, result, comment
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) != 145 {
+		t.Fatalf("%d cases, want 145", len(cases))
+	}
+	for i, c := range cases {
+		it := Item{unhex(t, c[0]), unhex(t, c[1]), unhex(t, c[2])}
+		want := c[3] == "valid"
+		if got := everyPath(t, it); got != want {
+			t.Errorf("case %d (%s): %v, want %v", i+1, c[4], got, want)
+		}
+		if got := VerifyStrict(it.Pub, it.Msg, it.Sig); got != want {
+			t.Errorf("case %d (%s): strictly %v, want %v", i+1, c[4], got, want)
+		}
+	}
+}
+
 func TestVerifyLengths(t *testing.T) {
 	good := Item{unhex(t, rfc8032[1].pub), unhex(t, rfc8032[1].msg), unhex(t, rfc8032[1].sig)}
 	for _, n := range []int{0, 1, 31, 33, 63, 64, 65, 128} {
