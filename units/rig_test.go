@@ -115,10 +115,13 @@ func (r *rig) expect(t *testing.T, unit string, want ...string) {
 	}, func() string { return fmt.Sprintf("%s has %s, want %v", unit, last, want) })
 }
 
+// patience is for machines that have other things to do.
+const patience = time.Minute
+
 // eventually polls a condition: the manager works at its own pace.
 func eventually(t *testing.T, done func() bool, complaint func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); {
+	for deadline := time.Now().Add(patience); !done(); {
 		if time.Now().After(deadline) {
 			t.Fatal(complaint())
 		}
@@ -151,7 +154,7 @@ func (r *rig) greet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	hello := make([]byte, 5)

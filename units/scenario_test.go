@@ -25,6 +25,7 @@ func runScenarios(t *testing.T) {
 	t.Run("missing program", r.testMissingProgram)
 	t.Run("quick activations", r.testQuickActivations)
 	t.Run("exit race", r.testExitRace)
+	t.Run("cold start", r.testColdStart)
 	t.Run("fuse", r.testFuse)
 	t.Run("update", r.testUpdate)
 	t.Run("uninstall", r.testUninstall)
@@ -182,7 +183,8 @@ func (r *rig) testQuickActivations(t *testing.T) {
 // testFuse: a daemon that leaves without accepting makes systemd give the socket up, instead of spinning for ever; enabling
 // makes it listen again.
 func (r *rig) testFuse(t *testing.T) {
-	id, socket := r.peer(t, 10, "[Service]\nType=exec\nExecStart=\nExecStart=/bin/true\n")
+	// The interval is longer than the real one, or a slow machine would never start the daemon often enough.
+	id, socket := r.peer(t, 10, "[Service]\nType=exec\nExecStart=\nExecStart=/bin/true\n", "[Socket]\nTriggerLimitIntervalSec=1min\n")
 	unit := "lnk-gitd@" + string(id) + ".socket"
 	go func() { _, _ = ask(t.Context(), socket) }()
 	r.expect(t, unit, "ActiveState=failed", "Result=trigger-limit-hit")
