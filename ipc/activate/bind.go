@@ -125,15 +125,26 @@ const probeTime = 2 * time.Second
 
 // prepareDir makes dir, or checks that nobody else can enter it or put another in its place.
 func prepareDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return err
 	}
+	if err := checkParent(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return checkDir(dir)
+}
+
+func checkDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is not a folder", dir)
+		return ipc.Errorf(ipc.Conflict, "%s is not a folder", dir).WithHint("move it away")
 	}
 	if owner(info) != os.Geteuid() {
 		return ipc.Errorf(ipc.PermissionDenied, "the folder %s belongs to uid %d, not to you", dir, owner(info)).WithHint("set XDG_RUNTIME_DIR to a folder of yours")
@@ -141,7 +152,7 @@ func prepareDir(dir string) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return ipc.Errorf(ipc.PermissionDenied, "the folder %s is open to other users (mode %04o)", dir, mode).WithHint("chmod 700 " + dir)
 	}
-	return checkParent(filepath.Dir(dir))
+	return nil
 }
 
 func checkParent(parent string) error {

@@ -44,7 +44,7 @@ func TestBindRefuses(t *testing.T) {
 		}, "is writable by every user (mode 0777)\nchmod 700"},
 		"file instead of a folder": {func(t *testing.T, _, dir, _ string) {
 			must(t, os.WriteFile(dir, nil, 0o600))
-		}, "not a directory"},
+		}, "%s is not a folder\nmove it away"},
 		"link instead of a folder": {func(t *testing.T, parent, dir, _ string) {
 			must(t, os.Mkdir(filepath.Join(parent, "real"), 0o700))
 			must(t, os.Symlink("real", dir))
