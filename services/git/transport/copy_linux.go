@@ -17,6 +17,10 @@ func copyFile(dst, src *os.File) error {
 	growPipe(in)
 	growPipe(out)
 	for {
+		// A splice that waits for a socket keeps the pipe locked, and git from reading what is in it already.
+		if err := awaitInput(in); err != nil {
+			return err
+		}
 		n, err := unix.Splice(in, nil, out, nil, bufferSize, unix.SPLICE_F_MOVE)
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -26,6 +30,15 @@ func copyFile(dst, src *os.File) error {
 			return err
 		case n == 0:
 			return nil
+		}
+	}
+}
+
+func awaitInput(fd int) error {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if !errors.Is(err, unix.EINTR) {
+			return err
 		}
 	}
 }

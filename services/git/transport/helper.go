@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Helper is one run of git-remote-lnk: git's commands on In, answers on Out, messages for the user on Err.
@@ -48,18 +49,40 @@ func (h *Helper) Run() error {
 }
 
 func (h *Helper) connect(service string) error {
-	socket, err := Dial(h.Socket)
+	socket, first, err := h.open(h.request(service).Line())
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	if _, err := socket.Write(h.request(service).Line()); err != nil {
-		return fmt.Errorf("cannot send the request to gitd: %w", err)
-	}
-	if _, err := io.WriteString(h.Out, "\n"); err != nil {
+	if _, err := h.Out.Write(append([]byte("\n"), first...)); err != nil {
 		return fmt.Errorf("cannot answer git: %w", err)
 	}
 	return relay(h.In, h.Out, socket)
+}
+
+const (
+	maxAttempts = 5
+	firstRead   = 64 << 10
+)
+
+// open sends the request and waits for the beginning of git's answer: the server of git speaks first. A gitd that was
+// just leaving closes without a word, nothing was done then, and the next instance gets the request.
+func (h *Helper) open(line []byte) (socket *os.File, first []byte, err error) {
+	for range maxAttempts {
+		if socket, err = Dial(h.Socket); err != nil {
+			return nil, nil, err
+		}
+		first = make([]byte, firstRead)
+		var n int
+		if _, err = socket.Write(line); err == nil {
+			n, err = socket.Read(first)
+		}
+		if n > 0 {
+			return socket, first[:n], nil
+		}
+		socket.Close()
+	}
+	return nil, nil, fmt.Errorf("gitd closed the connection without an answer, see its log: %w", err)
 }
 
 // request asks for protocol 2 by itself, as git tells its helpers nothing about versions; for a push there is no
@@ -95,10 +118,15 @@ func readLine(r io.Reader) (string, error) {
 func relay(in, out, socket *os.File) error {
 	go func() {
 		// Errors of this direction show as the end of the other one: gitd sees a cut stream and says so, or is gone.
-		copyFile(socket, in)
+		_ = copyFile(socket, in)
 		closeWrite(socket)
 	}()
-	if err := copyFile(out, socket); err != nil {
+	err := copyFile(out, socket)
+	if errors.Is(err, syscall.EPIPE) {
+		// Git has what it wanted to know and does not read to the end.
+		_, err = io.Copy(io.Discard, socket)
+	}
+	if err != nil {
 		return fmt.Errorf("connection to gitd lost: %w", err)
 	}
 	return nil
