@@ -1,0 +1,282 @@
+package gitd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/pubsub"
+	"github.com/lnk-suite/lnk/services/git"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/project"
+)
+
+// outbox publishes one event per ref of every step of our chains of signed refs. The chains are the record; all that the
+// outbox remembers is the last step of each that the bus has stored. So a crash at any point loses no event, and what is
+// published a second time has the id that it had the first time.
+type outbox struct {
+	bus      *pubsub.Client
+	peer     peer.ID
+	state    string // folder of what was published last
+	log      *slog.Logger
+	activity *activate.Activity
+
+	ctx  context.Context // ends when the daemon does
+	done sync.WaitGroup
+
+	mu      sync.Mutex
+	tracks  map[project.URN]*track
+	late    map[project.URN]*repository // what could not be published when it was due
+	working bool                        // a goroutine goes on with late
+}
+
+// track is how far the events of one project have got.
+type track struct {
+	turn  chan struct{} // held (by a value in it) while publishing: events of a project leave in order
+	known bool
+	last  project.OID // commit of the signed refs whose events were stored last, zero for none
+	saved project.OID // what the file says
+}
+
+// Limits of one attempt to publish. A bus that works stores more than one event in a millisecond.
+const (
+	publishLimit = 2 * time.Second
+	perEvent     = 2 * time.Millisecond
+)
+
+// Pauses between attempts to publish what is late.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// publish stores the events of the signed refs up to tip; made is the step that the caller has just committed. If it
+// cannot, the events leave later.
+func (o *outbox) publish(ctx context.Context, repo *repository, tip project.OID, made ...step) error {
+	err := o.flush(ctx, repo, tip, made)
+	if err != nil {
+		o.postpone(repo)
+		return err
+	}
+	o.activity.Add(1)
+	o.done.Go(func() {
+		defer o.activity.Add(-1)
+		o.save(repo.disk.URN)
+	})
+	return nil
+}
+
+// flush publishes what lies between the last published signed refs and tip.
+func (o *outbox) flush(ctx context.Context, repo *repository, tip project.OID, made []step) error {
+	limited, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	t := o.track(repo.disk.URN)
+	if err := t.take(limited); err != nil {
+		return err
+	}
+	defer t.give()
+	if err := o.load(t, repo.disk.URN); err != nil {
+		return err
+	}
+	steps, err := repo.stepsBetween(ctx, t.last, tip, made)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if err := o.store(ctx, s); err != nil {
+			return err
+		}
+		t.last = s.tip
+	}
+	return nil
+}
+
+func (o *outbox) store(ctx context.Context, s step) error {
+	messages, err := git.Events(s.before, s.next)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishLimit+perEvent*time.Duration(len(messages)))
+	defer cancel()
+	_, err = o.bus.Publish(ctx, messages...)
+	return err
+}
+
+func (o *outbox) track(urn project.URN) *track {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.tracks[urn]
+	if t == nil {
+		t = &track{turn: make(chan struct{}, 1)}
+		o.tracks[urn] = t
+	}
+	return t
+}
+
+func (t *track) take(ctx context.Context) error {
+	select {
+	case t.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("earlier events are still on their way: %w", ctx.Err())
+	}
+}
+
+func (t *track) give() { <-t.turn }
+
+// postpone leaves the events of a project to the background, which keeps the daemon from leaving until they are stored.
+func (o *outbox) postpone(repo *repository) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.late[repo.disk.URN] = repo
+	if o.working {
+		return
+	}
+	o.working = true
+	o.activity.Add(1)
+	o.done.Go(o.catchUp)
+}
+
+// catchUp publishes what is late until nothing is.
+func (o *outbox) catchUp() {
+	defer o.activity.Add(-1)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		for _, repo := range o.lateNow() {
+			if err := o.retry(repo); err != nil {
+				o.log.Warn("events are still deferred", "project", repo.disk.URN, "err", err)
+				break // the bus is the same for all
+			}
+		}
+		if o.finished() {
+			return
+		}
+	}
+}
+
+func (o *outbox) retry(repo *repository) error {
+	tip, err := repo.disk.Ref(o.ctx, project.SignedRefsRef(o.peer))
+	if err != nil {
+		return err
+	}
+	if err := o.flush(o.ctx, repo, tip, nil); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	delete(o.late, repo.disk.URN)
+	o.mu.Unlock()
+	o.save(repo.disk.URN)
+	return nil
+}
+
+func (o *outbox) lateNow() []*repository {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Values(o.late))
+}
+
+// finished ends the work in the same breath in which it finds nothing left, so that what comes later starts it anew.
+func (o *outbox) finished() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.working = len(o.late) > 0
+	return !o.working
+}
+
+// load reads what a former process has published. A file that is damaged counts as none: events then go out again, with
+// their old ids.
+func (o *outbox) load(t *track, urn project.URN) error {
+	if t.known {
+		return nil
+	}
+	data, err := os.ReadFile(o.path(urn))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read what was published last: %w", err)
+	}
+	if oid, err := project.ParseOID(strings.TrimSpace(string(data))); err == nil {
+		t.last, t.saved = oid, oid
+	}
+	t.known = true
+	return nil
+}
+
+// save writes down how far events have got. A push does not wait for it: what it does not tell the next process is
+// published again with the same ids, and dropped by the bus.
+func (o *outbox) save(urn project.URN) {
+	t := o.track(urn)
+	if t.take(o.ctx) != nil {
+		return
+	}
+	defer t.give()
+	if !t.known || t.last == t.saved {
+		return
+	}
+	if err := profile.WriteFile(o.path(urn), []byte(t.last.String()+"\n"), 0o600); err != nil {
+		o.log.Warn("cannot remember what was published", "project", urn, "err", err)
+		return
+	}
+	t.saved = t.last
+}
+
+func (o *outbox) path(urn project.URN) string { return filepath.Join(o.state, urn.RID()+".published") }
+
+// step is one link of a chain of signed refs.
+type step struct {
+	tip    project.OID
+	before project.SignedRefs // what next.Parent holds, empty for the first
+	next   project.SignedRefs
+}
+
+// stepsBetween walks a chain back from tip to last and returns its links, oldest first. A chain without last in it is
+// returned from its beginning. made spares reading what the caller has just written.
+func (r *repository) stepsBetween(ctx context.Context, last, tip project.OID, made []step) ([]step, error) {
+	var steps []step
+	at := tip
+	for at != last && !at.IsZero() {
+		next, err := r.recall(ctx, at, made)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(steps); n > 0 {
+			steps[n-1].before = next
+		}
+		steps = append(steps, step{tip: at, next: next})
+		at = next.Parent
+	}
+	if n := len(steps); n > 0 {
+		before, err := r.recall(ctx, at, made)
+		if err != nil {
+			return nil, err
+		}
+		steps[n-1].before = before
+	}
+	slices.Reverse(steps)
+	return steps, nil
+}
+
+func (r *repository) recall(ctx context.Context, at project.OID, made []step) (project.SignedRefs, error) {
+	for _, s := range made {
+		if s.tip == at {
+			return s.next, nil
+		}
+		if s.next.Parent == at {
+			return s.before, nil
+		}
+	}
+	return r.signedAt(ctx, at)
+}

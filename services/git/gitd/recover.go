@@ -1,0 +1,153 @@
+package gitd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lnk-suite/lnk/services/project"
+)
+
+// known returns the state of the session's repository, read from disk and set right if this process has not looked yet.
+// The writer must be held.
+func (p *session) known(ctx context.Context) (*state, error) {
+	r := p.repo
+	if r.state != nil {
+		return r.state, nil
+	}
+	s, err := r.look(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read project %s: %w", r.disk.URN, err)
+	}
+	if err := r.disk.SetNamespaceHead(r.peer, s.identity.DefaultBranch); err != nil {
+		return nil, fmt.Errorf("cannot set HEAD of the namespace: %w", err)
+	}
+	if maps.Equal(s.refs, s.signed.Refs) {
+		r.state = s
+		return s, nil
+	}
+	if err := p.mend(ctx, s); err != nil {
+		return nil, err
+	}
+	r.state = s
+	return s, nil
+}
+
+// mend finishes a transaction that a crash has cut off: signed refs are always written first, so a ref that is still
+// where the signed refs before had it belongs where the newest have it. Nobody needs to sign anything for that. Other
+// differences were made behind gitd's back; they stay in s.refs and are signed with the next push.
+func (p *session) mend(ctx context.Context, s *state) error {
+	before, err := p.repo.signedAt(ctx, s.signed.Parent)
+	if err != nil {
+		return err
+	}
+	missing := s.torn(before.Refs)
+	p.server.log.Warn("refs differ from the signed refs", "project", p.repo.disk.URN, "torn", len(missing),
+		"unsigned", len(project.Diff(s.signed.Refs, s.refs))-len(missing))
+	if len(missing) == 0 {
+		return nil
+	}
+	t, err := p.transaction()
+	if err != nil {
+		return err
+	}
+	if err := t.commit(changesToUpdates(p.repo, missing)); err != nil {
+		return fmt.Errorf("cannot finish the push that was interrupted: %w", err)
+	}
+	p.done = append(p.done, t)
+	for _, c := range missing {
+		if c.New.IsZero() {
+			delete(s.refs, c.Ref)
+		} else {
+			s.refs[c.Ref] = c.New
+		}
+	}
+	return nil
+}
+
+func changesToUpdates(r *repository, changes []project.Change) []update {
+	var list []update
+	for _, c := range changes {
+		list = append(list, update{project.Namespace(r.peer) + c.Ref, c.Old, c.New})
+	}
+	return list
+}
+
+// torn returns what the newest signed refs changed and the refs themselves have not followed.
+func (s *state) torn(before map[string]project.OID) []project.Change {
+	var missing []project.Change
+	for _, c := range project.Diff(s.refs, s.signed.Refs) {
+		if before[c.Ref] == c.Old {
+			missing = append(missing, c)
+		}
+	}
+	return missing
+}
+
+// staleAfter is how old a lock of git on a ref must be for its maker to be dead. Ours are taken under the writer's lock,
+// which a living update-ref of ours would hold; those of other programs last for milliseconds.
+const staleAfter = 10 * time.Second
+
+// removeStaleLock removes the lock that a conflict complains about if whoever made it was killed.
+func (r *repository) removeStaleLock(c *refConflict, now time.Time) bool {
+	if !strings.Contains(c.why, ".lock': File exists") {
+		return false
+	}
+	path := filepath.Join(r.disk.Dir, filepath.FromSlash(c.ref)+".lock")
+	info, err := os.Lstat(path)
+	if err != nil || now.Sub(info.ModTime()) < staleAfter {
+		return false
+	}
+	return os.Remove(path) == nil
+}
+
+// recover puts in order what a former process left: it publishes the events that are due, finishes transactions that
+// were cut off, and signs what was changed behind gitd's back if an agent is at hand. It runs after the start, as
+// nobody waits for it.
+func (s *Server) recover(ctx context.Context) {
+	urns, err := s.repositories.store.List()
+	if err != nil {
+		s.log.Warn("cannot look for unpublished events", "err", err)
+	}
+	for _, urn := range urns {
+		if ctx.Err() != nil {
+			return
+		}
+		repo, err := s.repositories.find(ctx, urn)
+		if err == nil && repo.hasNamespace(s.peer) {
+			err = s.recoverOne(ctx, repo)
+		}
+		if err != nil {
+			s.log.Warn("cannot recover", "project", urn, "err", err)
+		}
+	}
+}
+
+func (s *Server) recoverOne(ctx context.Context, repo *repository) error {
+	p, err := s.newSession(ctx, repo, "")
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	release, err := repo.acquire(ctx, p.lock)
+	if err != nil {
+		return err
+	}
+	state, err := p.known(ctx)
+	if err == nil && !maps.Equal(state.refs, state.signed.Refs) {
+		err = p.commit(ctx, nil)
+	}
+	var tip project.OID
+	if repo.state != nil {
+		tip = repo.state.tip
+	}
+	release()
+	if publishErr := s.outbox.publish(ctx, repo, tip); publishErr != nil {
+		s.log.Warn("events are deferred", "project", repo.disk.URN, "err", publishErr)
+	}
+	return err
+}

@@ -1,0 +1,281 @@
+package gitd_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/pubsub"
+	"github.com/lnk-suite/lnk/services/git"
+	"github.com/lnk-suite/lnk/services/keys"
+	"github.com/lnk-suite/lnk/services/keys/keystest"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/project"
+)
+
+// programs is the folder of the suite's real programs, built once.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(runWithPrograms(m))
+}
+
+func runWithPrograms(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "lnk")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	args := []string{"build", "-o", dir + "/"}
+	for _, name := range []string{"lnk-gitd", "lnk-git-hook", "git-remote-lnk", "lnk-busd"} {
+		args = append(args, "github.com/lnk-suite/lnk/cmd/"+name)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot build the programs: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// rig is one user: a home, a key in an ssh-agent, the two daemons behind sockets that live as long as the test.
+type rig struct {
+	t     testing.TB
+	home  string
+	dirs  profile.Dirs
+	agent keys.Agent
+	stop  func() // of the agent
+	key   string // file
+	peer  peer.ID
+	gitd  *service
+	bus   *service
+	rpc   *ipc.Client
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	home := keystest.ShortDir(t)
+	r := &rig{t: t, home: home, key: keystest.KeyFile(t)}
+	r.agent, r.stop = keystest.StartAgent(t, filepath.Join(home, "agent"))
+	r.peer = keystest.LoadKey(t, r.agent, r.key, keys.AddOptions{Lifetime: time.Hour})
+	r.dirs = must(profile.NewDirs(r.getenv))(t)
+	check(t, r.dirs.SaveProfile(profile.Profile{Name: "me", Peer: r.peer, Key: r.key}))
+	check(t, r.dirs.SetActive("me"))
+	r.bus = newService(r, r.dirs.Socket("bus", ""), "bus", "lnk-busd")
+	r.gitd = newService(r, r.dirs.Socket("gitd", r.peer), "gitd", "lnk-gitd", "--peer", string(r.peer))
+	r.bus.start()
+	r.gitd.start()
+	r.rpc = ipc.NewClient(r.gitd.socket, "gitd test")
+	t.Cleanup(func() { r.rpc.Close() })
+	return r
+}
+
+// environment is that of the daemons: no SSH_AUTH_SOCK, as under systemd.
+func (r *rig) environment() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.home, "LNK_HOME=" + r.home}
+}
+
+func (r *rig) getenv(name string) string {
+	for _, v := range r.environment() {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// service is a daemon behind a socket that the test holds, as a service manager would.
+type service struct {
+	rig     *rig
+	socket  string
+	name    string
+	command []string
+
+	listener *os.File
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	log      bytes.Buffer
+}
+
+func newService(r *rig, socket, name string, command ...string) *service {
+	r.t.Helper()
+	s := &service{rig: r, socket: socket, name: name, command: command}
+	s.listen()
+	r.t.Cleanup(func() {
+		s.kill()
+		s.listener.Close()
+		if r.t.Failed() {
+			r.t.Logf("log of %s:\n%s", name, s.log.String())
+		}
+	})
+	return s
+}
+
+func (s *service) listen() {
+	t := s.rig.t
+	t.Helper()
+	check(t, os.MkdirAll(filepath.Dir(s.socket), 0o700))
+	l := must(net.ListenUnix("unix", &net.UnixAddr{Name: s.socket, Net: "unix"}))(t)
+	l.SetUnlinkOnClose(false)
+	s.listener = must(l.File())(t)
+	l.Close()
+}
+
+func (s *service) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	args := append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, filepath.Join(programs, s.command[0])}, s.command[1:]...)
+	s.cmd = exec.Command("/bin/sh", args...)
+	s.cmd.Env = append(s.rig.environment(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+s.name)
+	s.cmd.ExtraFiles = []*os.File{s.listener}
+	s.cmd.Stderr = &s.log
+	check(s.rig.t, s.cmd.Start())
+}
+
+// kill ends the daemon as a power cut would; its socket stays.
+func (s *service) kill() { s.end(syscall.SIGKILL) }
+
+func (s *service) end(signal os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil {
+		s.cmd.Process.Signal(signal)
+		s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// git runs git as the user in dir and returns what it prints on standard output and error, and whether it succeeded.
+func (r *rig) git(dir string, args ...string) (string, bool) {
+	r.t.Helper()
+	return r.gitWith(dir, []string{"SSH_AUTH_SOCK=" + r.agent.Path}, args...)
+}
+
+func (r *rig) gitWith(dir string, env []string, args ...string) (string, bool) {
+	cmd := r.gitCommand(dir, env, args...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}
+
+func (r *rig) gitCommand(dir string, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(r.t.Context(), "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{
+		"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + r.home, "LNK_HOME=" + r.home,
+		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=init.defaultBranch", "GIT_CONFIG_VALUE_0=main",
+	}, env...)
+	return cmd
+}
+
+// mustGit is git that has to succeed.
+func (r *rig) mustGit(dir string, args ...string) string {
+	r.t.Helper()
+	out, ok := r.git(dir, args...)
+	if !ok {
+		r.t.Fatalf("git %v: %s", args, out)
+	}
+	return strings.TrimSpace(out)
+}
+
+// newProject stores a project whose only delegate is the user.
+func (r *rig) newProject() project.URN {
+	r.t.Helper()
+	ctx := context.Background()
+	draft := must(project.NewIdentity(project.Spec{Name: "test", Delegates: []peer.ID{r.peer}, Expires: time.Now().Add(time.Hour)}))(r.t)
+	draft = must(draft.Sign(ctx, r.agent.Signer(r.peer)))(r.t)
+	identity := must(draft.Finish())(r.t)
+	created := must(git.Create.Call(ctx, r.rpc, git.CreateArgs{Identity: identity.Files()}))(r.t)
+	return created.URN
+}
+
+// clone makes a working copy with one commit that is not pushed yet, and the remote lnk.
+func (r *rig) newCopy(urn project.URN) string {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	r.mustGit(dir, "init", "-q")
+	r.mustGit(dir, "remote", "add", "lnk", "lnk://"+string(urn))
+	r.commit(dir)
+	return dir
+}
+
+// commit adds an empty commit and returns its id.
+func (r *rig) commit(dir string) string {
+	r.t.Helper()
+	r.mustGit(dir, "commit", "-q", "--allow-empty", "-m", "a commit")
+	return r.mustGit(dir, "rev-parse", "HEAD")
+}
+
+// storage returns the bare repository of a project.
+func (r *rig) storage(urn project.URN) string { return project.Store{Dir: r.dirs.Storage()}.Path(urn) }
+
+// event is an updated event in readable form.
+type event struct{ ref, old, new string }
+
+// events returns all events of the peer that the bus has, in order, without those with an id that was there before.
+func (r *rig) events() []event {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client := pubsub.NewClient(r.bus.socket, "gitd test")
+	defer client.Close()
+	var all []event
+	seen := map[string]bool{}
+	for e, err := range client.Subscribe(ctx, git.Topic(r.peer), pubsub.Start{All: true, UntilCurrent: true}) {
+		check(r.t, err)
+		if seen[e.ID] {
+			continue
+		}
+		seen[e.ID] = true
+		var u git.Updated
+		check(r.t, ipc.Unmarshal(e.Data, &u))
+		all = append(all, event{u.Ref, fmt.Sprintf("%x", u.Old), fmt.Sprintf("%x", u.New)})
+	}
+	return all
+}
+
+// verified demands that refs, signed refs and signatures agree, and returns the signed refs.
+func (r *rig) verified(urn project.URN) map[string]string {
+	r.t.Helper()
+	ctx := context.Background()
+	report := must(git.Verify.Call(ctx, r.rpc, git.RefsArgs{Project: string(urn)}))(r.t)
+	for _, f := range report.Faults {
+		r.t.Errorf("fault: %s: %s %s", f.Part, f.Ref, f.Message)
+	}
+	result := must(git.Refs.Call(ctx, r.rpc, git.RefsArgs{Project: string(urn)}))(r.t)
+	refs := map[string]string{}
+	for _, ref := range result.Refs {
+		refs[ref.Name] = ref.OID.String()
+	}
+	return refs
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		check(t, err)
+		return v
+	}
+}
+
+const none = "0000000000000000000000000000000000000000"

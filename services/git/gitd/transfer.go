@@ -1,0 +1,135 @@
+package gitd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/services/git/pktline"
+	"github.com/lnk-suite/lnk/services/git/transport"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/project"
+)
+
+// requestLimit is how long a client may take to say what it wants.
+const requestLimit = 10 * time.Second
+
+// serveGit serves git's native request line: it reads the line and not a byte more, then gives the socket to git.
+func (s *Server) serveGit(ctx context.Context, c *activate.Conn) {
+	s.activity.Add(1)
+	defer s.activity.Add(-1)
+	start := time.Now()
+	request, err := readRequest(c.UnixConn)
+	if err == nil && !c.Hijack() {
+		return // leaving: without an answer the helper asks the next instance
+	}
+	if err == nil {
+		err = s.transfer(ctx, c.UnixConn, request)
+	} else {
+		refuse(c.UnixConn, err)
+	}
+	log := s.log.Info
+	if err != nil {
+		log = s.log.Warn
+	}
+	log("git", "service", request.Service, "project", request.Target.Project, "caller", c.Cred.PID, "took", time.Since(start), "err", err)
+}
+
+func readRequest(c *net.UnixConn) (transport.Request, error) {
+	if err := c.SetReadDeadline(time.Now().Add(requestLimit)); err != nil {
+		return transport.Request{}, err
+	}
+	defer c.SetReadDeadline(time.Time{})
+	return transport.ReadRequest(c)
+}
+
+// refuse tells git why there is nothing (gitprotocol-pack, "ERR"): it prints that as "remote error".
+func refuse(w io.Writer, err error) {
+	message := "ERR " + err.Error()
+	if hint := ipc.HintOf(err); hint != "" {
+		message += "\nhint: " + hint
+	}
+	_, _ = w.Write(pktline.Append(nil, message)) // the client may be gone, there is nobody else to tell
+}
+
+// transfer serves one fetch or push. The connection is closed when it returns, and not before the events of a push are
+// stored: that is what its end tells the client.
+func (s *Server) transfer(ctx context.Context, c *net.UnixConn, request transport.Request) error {
+	repo, err := s.find(ctx, request)
+	if err != nil {
+		refuse(c, err)
+		return err
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	conn, err := handOver(c)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if request.Service == transport.ReceivePack {
+		return s.push(ctx, conn, repo, request)
+	}
+	return s.fetch(ctx, conn, repo, request)
+}
+
+// handOver turns a connection into a file in blocking mode, as git expects, and takes it away from the runtime's poller,
+// which every arriving byte would wake otherwise.
+func handOver(c *net.UnixConn) (*os.File, error) {
+	conn, err := c.File()
+	if err != nil {
+		return nil, fmt.Errorf("cannot take over the connection: %w", err)
+	}
+	c.Close()
+	conn.Fd()
+	return conn, nil
+}
+
+// find returns the repository that a request is about.
+func (s *Server) find(ctx context.Context, request transport.Request) (*repository, error) {
+	urn, err := project.ParseURN(request.Target.Project)
+	if err != nil {
+		return nil, err
+	}
+	if request.Target.Peer == "" {
+		return s.repositories.find(ctx, urn)
+	}
+	id, err := peer.Parse(request.Target.Peer)
+	if err != nil {
+		return nil, err
+	}
+	if request.Service == transport.ReceivePack && id != s.peer {
+		return nil, fmt.Errorf("cannot push to the namespace of %s: it holds what that peer has signed, and you are %s", id, s.peer)
+	}
+	return s.repositories.find(ctx, urn)
+}
+
+// fetch serves upload-pack for one peer's namespace, or for the project's own branches where that peer has none.
+func (s *Server) fetch(ctx context.Context, conn *os.File, repo *repository, request transport.Request) error {
+	namespace := request.Target.Peer
+	if namespace == "" && repo.hasNamespace(s.peer) {
+		namespace = string(s.peer)
+	}
+	more := protocol(request)
+	if namespace != "" {
+		more = append(more, "GIT_NAMESPACE="+namespace)
+	}
+	env := s.engine.environment(s.engine.uploadSettings(namespace == ""), more...)
+	args := []string{"upload-pack", "--strict", "--timeout=" + strconv.Itoa(s.engine.limits.Silence), repo.disk.Dir}
+	err := s.engine.serve(ctx, conn, env, args, nil, nil)
+	if errors.Is(err, errHangup) {
+		return nil // a client that has seen enough, such as a partial fetch that was interrupted
+	}
+	return err
+}
