@@ -23,7 +23,9 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		upCommand(a), statusCommand(a), doctorCommand(a),
 		profileCommand(a), keyCommand(a),
+		initCommand(a), cloneCommand(a), projectCommand(a),
 		pushCommand(a), pullCommand(a), fetchCommand(a),
+		subCommand(a), pubCommand(a), topicsCommand(a),
 		serviceCommand(a), ipcCommand(a),
 		completionCommand(a),
 		generateCommand(a),
@@ -46,15 +48,7 @@ func (a *app) current() (profile.Dirs, profile.Profile, error) {
 		return dirs, profile.Profile{}, err
 	}
 	p, err := dirs.Profile("")
-	return dirs, p, noProfile(err)
+	return dirs, p, err
 }
 
-// noProfile adds the cure to the error of a profile that does not exist.
-func noProfile(err error) error {
-	if !isMissing(err) {
-		return err
-	}
-	return ipc.Errorf(ipc.NotFound, "%w", err).WithHint("lnk profile create NAME makes one, lnk profile list shows them")
-}
-
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+func isMissing(err error) bool { return errors.Is(err, ipc.NotFound) || errors.Is(err, fs.ErrNotExist) }

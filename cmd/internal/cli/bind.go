@@ -121,12 +121,9 @@ func (f fieldValue) Type() string {
 	return "string"
 }
 
-// String shows the default; pflag shows none for "", "0" and "false".
+// String shows the default; none if it is the zero value.
 func (f fieldValue) String() string {
 	if !f.IsValid() || f.IsZero() {
-		if f.IsValid() && f.Type() == "duration" {
-			return "0s"
-		}
 		return ""
 	}
 	if text, ok := f.Interface().(fmt.Stringer); ok {

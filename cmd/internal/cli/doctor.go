@@ -56,7 +56,7 @@ cure. It ends with status 1 if there is one.`,
 				}
 			}
 			if problems > 0 {
-				return list, &exitError{status: exitFailure, message: fmt.Sprintf("found %d of %d things wrong", problems, len(list))}
+				return list, &exitError{status: exitFailure, message: fmt.Sprintf("found %d of %d things wrong", problems, len(list)), withResult: true}
 			}
 			return list, nil
 		},
@@ -133,7 +133,7 @@ func (a *app) checkGit(ctx context.Context) finding {
 func (a *app) checkProfile(dirs profile.Dirs) (profile.Profile, finding) {
 	p, err := dirs.Profile("")
 	if err != nil {
-		return p, bad("profile", ipc.HintOf(noProfile(err)), "%v", err)
+		return p, bad("profile", ipc.HintOf(err), "%v", err)
 	}
 	return p, good("profile", "%s %s", p.Name, p.Peer)
 }
@@ -202,11 +202,20 @@ const answerTimeout = 5 * time.Second
 func (a *app) checkSockets(ctx context.Context, dirs profile.Dirs, p profile.Profile) []finding {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
+	list := []finding{checkSocket("bus", dirs.Socket("bus", ""), func() error {
+		client, err := a.bus()
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		_, err = client.State(ctx)
+		return err
+	})}
 	if p.Peer == "" {
-		return nil
+		return list
 	}
 	path := dirs.Socket("gitd", p.Peer)
-	return []finding{checkSocket("gitd", path, func() error {
+	return append(list, checkSocket("gitd", path, func() error {
 		client := ipc.NewClient(path, userAgent)
 		defer client.Close()
 		report, err := ipc.Health.Call(ctx, client, ipc.Empty{})
@@ -214,7 +223,7 @@ func (a *app) checkSockets(ctx context.Context, dirs profile.Dirs, p profile.Pro
 			return ipc.Errorf(ipc.Unavailable, "%s", report.Reason).WithHint(report.Hint)
 		}
 		return err
-	})}
+	}))
 }
 
 func checkSocket(service, path string, ask func() error) finding {

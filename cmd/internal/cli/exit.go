@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -108,9 +107,9 @@ func fileStatus(err error) (int, bool) {
 // exitError ends lnk with a status of its own: that of a program which lnk ran in its place, or that of a result which was
 // printed and is bad news. An empty message prints nothing, as whoever failed has spoken already.
 type exitError struct {
-	status  int
-	message string
-	hint    string
+	status     int
+	message    string
+	withResult bool // the result stands, and is printed
 }
 
 // Error returns the message.
@@ -118,10 +117,7 @@ func (e *exitError) Error() string { return e.message }
 
 func asExit(err error) bool { return errors.As(err, new(*exitError)) }
 
-var (
-	errUsage       = errors.New("usage")
-	errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
-)
+var errUsage = errors.New("usage")
 
 // usageError is a command line that makes no sense; the hint leads to the command's help.
 type usageError struct{ message, hint string }
@@ -167,12 +163,8 @@ func (a *app) report(c *cobra.Command, err error) int {
 
 func hintOf(err error) string {
 	var wrong *usageError
-	var exit *exitError
-	switch {
-	case errors.As(err, &wrong):
+	if errors.As(err, &wrong) {
 		return wrong.hint
-	case errors.As(err, &exit):
-		return exit.hint
 	}
 	return ipc.HintOf(err)
 }

@@ -23,32 +23,35 @@ type gitArgs struct {
 func pushCommand(a *app) *cobra.Command {
 	return a.gitCommand("push", "publish the current branch, or the given refs", `Push runs "git push lnk ARGS…" in the current repository; without ARGS it pushes the current branch to the branch of the same
 name. The push is signed through your ssh-agent, and each updated ref becomes one event on the bus.`,
-		func(_ context.Context, args []string) ([]string, error) {
-			return slices.Concat([]string{"-c", "push.default=current", "push", remoteName}, args), nil
+		func(_ context.Context, args []string) []string {
+			return slices.Concat([]string{"-c", "push.default=current", "push", remoteName}, args)
 		})
 }
 
 func fetchCommand(a *app) *cobra.Command {
 	return a.gitCommand("fetch", "fetch what was published", `Fetch runs "git fetch lnk ARGS…" in the current repository. It needs no key.`,
-		func(_ context.Context, args []string) ([]string, error) {
-			return slices.Concat([]string{"fetch", remoteName}, args), nil
+		func(_ context.Context, args []string) []string {
+			return slices.Concat([]string{"fetch", remoteName}, args)
 		})
 }
 
 func pullCommand(a *app) *cobra.Command {
 	return a.gitCommand("pull", "fetch and integrate the current branch", `Pull runs "git pull lnk ARGS…" in the current repository; without a ref among ARGS it pulls the branch of the current
 branch's name. It needs no key.`,
-		func(ctx context.Context, args []string) ([]string, error) {
+		func(ctx context.Context, args []string) []string {
 			if slices.ContainsFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") }) {
-				return slices.Concat([]string{"pull", remoteName}, args), nil
+				return slices.Concat([]string{"pull", remoteName}, args)
 			}
-			branch, err := a.gitOutput(ctx, "symbolic-ref", "--short", "HEAD")
-			return slices.Concat([]string{"pull"}, args, []string{remoteName, branch}), err
+			words := slices.Concat([]string{"pull"}, args, []string{remoteName})
+			if branch, err := a.gitOutput(ctx, "symbolic-ref", "--short", "HEAD"); err == nil {
+				words = append(words, branch)
+			} // else git says what is wrong
+			return words
 		})
 }
 
 // gitCommand makes a subcommand that runs git in lnk's place. All its flags are git's.
-func (a *app) gitCommand(name, short, long string, line func(ctx context.Context, args []string) ([]string, error)) *cobra.Command {
+func (a *app) gitCommand(name, short, long string, line func(ctx context.Context, args []string) []string) *cobra.Command {
 	c := action[gitArgs]{
 		name:    name,
 		short:   short,
@@ -57,11 +60,7 @@ func (a *app) gitCommand(name, short, long string, line func(ctx context.Context
 		cannot:  name,
 		exits:   []int{exitInterrupted},
 		run: func(ctx context.Context, args gitArgs) error {
-			words, err := line(ctx, args.Args)
-			if err != nil {
-				return err
-			}
-			return a.runProgram(a.git(ctx, words...))
+			return a.runProgram(a.git(ctx, line(ctx, args.Args)...))
 		},
 	}.command(a)
 	c.Annotations[verbatimKey] = "true"

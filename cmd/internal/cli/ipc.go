@@ -137,7 +137,7 @@ alone. A service that sleeps is started by the question.`,
 func only(d ipc.Description, method string) (ipc.Description, error) {
 	for _, m := range d.Methods {
 		if m.Name == method {
-			d.Methods = []ipc.MethodDescription{m}
+			d.Methods, d.CDDL = []ipc.MethodDescription{m}, rulesOf(d.CDDL, method)
 			return d, nil
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,9 +23,9 @@ limited time; lnk itself sees a private key only while it makes one or loads it.
 
 // loadFlags say how a key goes into the agent.
 type loadFlags struct {
-	Lifetime       time.Duration `json:"lifetime" help:"the agent forgets the key after this time; 0s means never"`
+	Lifetime       time.Duration `json:"lifetime" help:"the agent forgets the key after this <TIME>; 0s means never"`
 	Confirm        bool          `json:"confirm" help:"the agent asks before each signature"`
-	PassphraseFile string        `json:"passphrase_file" help:"read the passphrase from the first line of <FILE>, - for standard input"`
+	PassphraseFile string        `json:"passphrase_file" help:"read the passphrase from the first line of <FILE>"`
 }
 
 func (f loadFlags) options() keys.AddOptions {
@@ -47,7 +46,7 @@ func printPeer(w io.Writer, r peerResult) error {
 type keyGenerateArgs struct {
 	File           string `arg:"FILE"`
 	Comment        string `json:"comment" help:"text for the public key file"`
-	PassphraseFile string `json:"passphrase_file" help:"read the passphrase from the first line of <FILE>, - for standard input"`
+	PassphraseFile string `json:"passphrase_file" help:"read the passphrase from the first line of <FILE>"`
 }
 
 func keyGenerate(a *app) *cobra.Command {
@@ -60,7 +59,7 @@ appear or none; an existing one is never replaced. A profile with a key of its o
 		exits:    []int{exitConflict, exitNoKey, exitInterrupted},
 		defaults: keyGenerateArgs{Comment: "lnk"},
 		run: func(ctx context.Context, args keyGenerateArgs) (peerResult, error) {
-			passphrase, err := a.newPassphrase(ctx, args.PassphraseFile)
+			passphrase, err := a.passphrases(args.PassphraseFile).New(ctx, "the key "+args.File)
 			if err != nil {
 				return peerResult{}, err
 			}
@@ -109,8 +108,15 @@ func (a *app) loadKey(ctx context.Context, p profile.Profile, how loadFlags) (pe
 	if err != nil {
 		return "", err
 	}
-	ask := func(ctx context.Context) ([]byte, error) { return a.passphrase(ctx, how.PassphraseFile, p.Key) }
+	ask := func(ctx context.Context) ([]byte, error) {
+		return a.passphrases(how.PassphraseFile).Existing(ctx, p.Key)
+	}
 	return agent.Add(ctx, p.Key, ask, how.options())
+}
+
+// passphrases says where passphrases come from: the first line of a file, else the terminal or SSH_ASKPASS.
+func (a *app) passphrases(file string) keys.Passphrases {
+	return keys.Passphrases{File: file, Getenv: a.Getenv}
 }
 
 // peerArg names a key: in any notation, or by the profile in use.
@@ -233,22 +239,31 @@ radicle-link's old form. Each of them is understood as PEER, too. It needs neith
 }
 
 func keyLog(a *app) *cobra.Command {
-	return feed[none, keys.AuditRecord]{
+	return action[none]{
 		name:  "log",
 		short: "print the log of signatures",
-		long: `Log prints a line per signature that the suite asked an agent for: when, with which key, what for, the message's digest, and
-for whom. The log is only ever appended to.`,
+		long: `Log prints a line per signature that the suite asked an agent for, the oldest first: when, with which key, what for, the
+message's digest, and for whom. The log is only ever appended to.`,
 		cannot: "read the log of signatures",
-		run: func(context.Context, none) iter.Seq2[keys.AuditRecord, error] {
+		run: func(context.Context, none) error {
 			dirs, err := a.dirs()
 			if err != nil {
-				return func(yield func(keys.AuditRecord, error) bool) { yield(keys.AuditRecord{}, err) }
+				return err
 			}
-			return (&keys.AuditLog{Path: dirs.AuditLog()}).Records()
-		},
-		text: func(w io.Writer, r keys.AuditRecord) error {
-			_, err := fmt.Fprintln(w, r.Time.Format(time.RFC3339), r.Key, r.Kind, r.Digest, r.Caller)
-			return err
+			for record, err := range (&keys.AuditLog{Path: dirs.AuditLog()}).Records() {
+				if err != nil {
+					return err
+				}
+				if err := printResult(a, record, printRecord); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}.command(a)
+}
+
+func printRecord(w io.Writer, r keys.AuditRecord) error {
+	_, err := fmt.Fprintln(w, r.Time.Format(time.RFC3339), r.Key, r.Kind, r.Digest, r.Caller)
+	return err
 }

@@ -24,15 +24,16 @@ type State struct {
 func Main(ctx context.Context, state State, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends lnk at once
 	a := &app{State: state}
 	root := newRoot(a)
 	if name, rest, ok := external(root, args); ok {
 		return a.report(root, a.runExternal(ctx, name, rest))
 	}
-	root.SetArgs(protect(root, args))
+	root.SetArgs(append([]string{}, protect(root, args)...)) // never nil: cobra would take the process's own
 	command, err := root.ExecuteContextC(ctx)
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
-		err = errInterrupted
+		err = &exitError{status: exitInterrupted, message: "interrupted"}
 	}
 	return a.report(command, err)
 }
@@ -47,7 +48,9 @@ func newRoot(a *app) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(helpCommand())
+	root.SetUsageTemplate(usageTemplate)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%v", err) })
+	root.Flags().Bool("version", false, "show lnk's version")
 	root.PersistentFlags().VarP(&a.format, "output", "o", "print results as `FORMAT`: text, json or cbor")
 	root.PersistentFlags().StringVar(&a.profile, "profile", "", "use the profile `NAME` (default: $LNK_PROFILE, else the active one)")
 	describeFlags(root)
@@ -63,14 +66,10 @@ not in the list below runs the program lnk-<name> from PATH.
 Environment: LNK_HOME puts configuration, state and data under one folder (else XDG_CONFIG_HOME, XDG_STATE_HOME and
 XDG_DATA_HOME), LNK_PROFILE chooses the profile, SSH_AUTH_SOCK is the agent that signs.`
 
-// describeFlags gives cobra's own flags the help text in our style, as cobra adds them only at execution.
+// describeFlags gives cobra's own flag the help text in our style, as cobra adds it only at execution.
 func describeFlags(c *cobra.Command) {
 	c.InitDefaultHelpFlag()
 	c.Flags().Lookup("help").Usage = "show the help of this command"
-	if c.Version != "" {
-		c.InitDefaultVersionFlag()
-		c.Flags().Lookup("version").Usage = "show lnk's version"
-	}
 	for _, sub := range c.Commands() {
 		describeFlags(sub)
 	}

@@ -85,10 +85,20 @@ func (a *app) createProfile(ctx context.Context, args profileCreateArgs) (profil
 	if err := activateFirst(dirs, p.Name); err != nil {
 		return profileInfo{}, err
 	}
-	if err := supervisor.Reload(ctx, dirs); err != nil && !errors.Is(err, supervisor.ErrNotRunning) {
-		a.note("its socket does not listen yet: %v", err)
-	}
+	a.announce(ctx, dirs)
 	return a.showProfile(ctx, profileName{args.Name})
+}
+
+// announce makes whoever listens on the sockets listen on those of a new profile, or says how.
+func (a *app) announce(ctx context.Context, dirs profile.Dirs) {
+	err := supervisor.Reload(ctx, dirs)
+	switch {
+	case err == nil:
+	case !errors.Is(err, supervisor.ErrNotRunning):
+		a.note("its socket does not listen yet: %v", err)
+	case a.unitsInstalled():
+		a.note("hint: lnk service enable makes its socket listen")
+	}
 }
 
 // activateFirst makes a profile the active one if there is none.
@@ -121,7 +131,7 @@ func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateA
 	if err != nil && !args.NoAgent { // before anybody types a passphrase for nothing
 		return p, err
 	}
-	passphrase, err := a.newPassphrase(ctx, args.PassphraseFile)
+	passphrase, err := a.passphrases(args.PassphraseFile).New(ctx, "the key of profile "+p.Name)
 	if err != nil {
 		return p, err
 	}
@@ -194,7 +204,7 @@ func profileUse(a *app) *cobra.Command {
 				return profileInfo{}, err
 			}
 			if err := dirs.SetActive(args.Name); err != nil {
-				return profileInfo{}, noProfile(err)
+				return profileInfo{}, err
 			}
 			return a.showProfile(ctx, profileName(args))
 		},
@@ -229,7 +239,7 @@ func (a *app) showProfile(_ context.Context, args profileName) (profileInfo, err
 	}
 	p, err := dirs.Profile(args.Name)
 	if err != nil {
-		return profileInfo{}, noProfile(err)
+		return profileInfo{}, err
 	}
 	active, _ := dirs.ActiveName()
 	return describeProfile(p, active), nil

@@ -26,7 +26,7 @@ here needs root. Where there is no service manager for users, run lnk up instead
 type servicePrintArgs struct {
 	Programs string        `json:"programs" help:"the <FOLDER> of the daemons (default: that of lnk)"`
 	Dir      string        `json:"dir" help:"write the files below <FOLDER>, which systemd searches, instead of printing them"`
-	Idle     time.Duration `json:"idle" help:"how long a daemon without work stays; 0s leaves it to the daemon"`
+	Idle     time.Duration `json:"idle" help:"how long (<TIME>) a daemon without work stays; 0s leaves it to the daemon"`
 }
 
 type unitFile struct {
@@ -86,7 +86,7 @@ type serviceScope struct {
 
 type serviceInstallArgs struct {
 	serviceScope
-	Idle time.Duration `json:"idle" help:"how long a daemon without work stays; 0s leaves it to the daemon"`
+	Idle time.Duration `json:"idle" help:"how long (<TIME>) a daemon without work stays; 0s leaves it to the daemon"`
 }
 
 func serviceInstall(a *app) *cobra.Command {

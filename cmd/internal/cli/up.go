@@ -18,7 +18,7 @@ import (
 )
 
 type upArgs struct {
-	Idle time.Duration `json:"idle" help:"how long a daemon without work stays"`
+	Idle time.Duration `json:"idle" help:"how long (<TIME>) a daemon without work stays"`
 	TCP  []string      `json:"tcp" help:"listen on TCP too: <SERVICE=ADDRESS>, for a service that has such a socket"`
 }
 
@@ -63,6 +63,7 @@ func (a *app) up(ctx context.Context, args upArgs) error {
 		Env:     a.childEnvironment(),
 		Output:  output,
 		Ready:   func() { fmt.Fprintln(a.Stdout, "ready") },
+		Version: version(),
 		Log:     slog.New(slog.NewTextHandler(a.Stderr, nil)),
 	})
 }

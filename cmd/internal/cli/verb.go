@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
-	"iter"
 
 	"github.com/spf13/cobra"
 )
@@ -17,10 +17,9 @@ type verb[A, R any] struct {
 	example  string
 	cannot   string // "create the profile": its errors are told as "cannot create the profile: cause"
 	exits    []int  // what it may return besides success, failure and usage
-	hidden   bool
-	defaults A // flags show these values; the zero value is not shown
+	defaults A      // flags show these values; the zero value is not shown
 
-	// run does the work. A result that comes together with an [exitError] is printed too.
+	// run does the work. A result that comes with an [exitError] that is bad news about it is printed, too.
 	run func(ctx context.Context, args A) (R, error)
 	// text prints the result for people. Nil: -o text prints nothing.
 	text func(w io.Writer, result R) error
@@ -28,9 +27,10 @@ type verb[A, R any] struct {
 
 // command builds the cobra command.
 func (v verb[A, R]) command(a *app) *cobra.Command {
-	return build(a, v.head(), v.defaults, func(ctx context.Context, args A) error {
+	h := head{v.name, v.short, v.long, v.example, v.cannot, v.exits}
+	return build(a, h, v.defaults, func(ctx context.Context, args A) error {
 		result, err := v.run(ctx, args)
-		if err != nil && !asExit(err) {
+		if news := (*exitError)(nil); err != nil && !(errors.As(err, &news) && news.withResult) {
 			return err
 		}
 		if printErr := printResult(a, result, v.text); printErr != nil {
@@ -40,57 +40,25 @@ func (v verb[A, R]) command(a *app) *cobra.Command {
 	})
 }
 
-func (v verb[A, R]) head() head {
-	return head{name: v.name, short: v.short, long: v.long, example: v.example, cannot: v.cannot, exits: v.exits, hidden: v.hidden}
-}
-
-// A feed is a verb whose result is a sequence; every item is printed, and flushed, as it comes.
-type feed[A, R any] struct {
-	name, short, long, example, cannot string
-	exits                              []int
-	defaults                           A
-
-	run  func(ctx context.Context, args A) iter.Seq2[R, error]
-	text func(w io.Writer, item R) error
-}
-
-// command builds the cobra command.
-func (f feed[A, R]) command(a *app) *cobra.Command {
-	h := head{name: f.name, short: f.short, long: f.long, example: f.example, cannot: f.cannot, exits: f.exits}
-	return build(a, h, f.defaults, func(ctx context.Context, args A) error {
-		for item, err := range f.run(ctx, args) {
-			if err != nil {
-				return err
-			}
-			if err := printResult(a, item, f.text); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // An action is a verb that has no result of its own: it runs until it is done and speaks for itself.
 type action[A any] struct {
 	name, short, long, example, cannot string
 	exits                              []int
 	defaults                           A
-	hidden                             bool
 
 	run func(ctx context.Context, args A) error
 }
 
 // command builds the cobra command.
 func (v action[A]) command(a *app) *cobra.Command {
-	h := head{name: v.name, short: v.short, long: v.long, example: v.example, cannot: v.cannot, exits: v.exits, hidden: v.hidden}
+	h := head{v.name, v.short, v.long, v.example, v.cannot, v.exits}
 	return build(a, h, v.defaults, v.run)
 }
 
-// head is what all three kinds of subcommand have in common.
+// head is what both kinds of subcommand have in common.
 type head struct {
 	name, short, long, example, cannot string
 	exits                              []int
-	hidden                             bool
 }
 
 // cannotKey is the annotation that carries head.cannot to [app.report].
@@ -104,15 +72,14 @@ func build[A any](a *app, h head, defaults A, run func(ctx context.Context, args
 		Short:                 h.short,
 		Long:                  h.long + "\n\n" + exitSection(h.exits),
 		Example:               h.example,
-		Hidden:                h.hidden,
 		Annotations:           map[string]string{cannotKey: h.cannot},
 		DisableFlagsInUseLine: true,
 	}
 	positional := bind(c.Flags(), args)
-	c.Use += positional.usage()
 	if c.HasAvailableLocalFlags() {
 		c.Use += " [flags]"
 	}
+	c.Use += positional.usage()
 	c.RunE = func(c *cobra.Command, words []string) error {
 		if err := positional.set(words); err != nil {
 			return usage(c, "%v", err)
@@ -139,23 +106,4 @@ func noun(name, short, long string, subs ...*cobra.Command) *cobra.Command {
 	}
 	c.AddCommand(subs...)
 	return c
-}
-
-func helpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:         "help [COMMAND...]",
-		Short:       "show the help of a command",
-		Long:        "Help shows the help of lnk or of one of its commands.\n\n" + exitSection(nil),
-		Annotations: map[string]string{cannotKey: "show the help"},
-		RunE: func(c *cobra.Command, words []string) error {
-			found, rest, err := c.Root().Find(words)
-			if err != nil {
-				return usage(c, "%v", err)
-			}
-			if len(rest) > 0 {
-				return unknownCommand(found, rest[0])
-			}
-			return found.Help()
-		},
-	}
 }

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/pubsub"
+)
+
+type subArgs struct {
+	Pattern      string        `arg:"PATTERN"`
+	Args         []string      `arg:"[--exec PROGRAM ARGS...]"`
+	Replay       string        `json:"replay" help:"first deliver stored events: <FROM> is all, last (of each topic), a time span like 1h, or seq:N"`
+	Durable      string        `json:"durable" help:"remember the position under <NAME> and go on from there next time"`
+	Count        uint64        `json:"count" help:"end after <N> events"`
+	UntilCurrent bool          `json:"until_current" help:"end when the stored events are delivered"`
+	Timeout      time.Duration `json:"timeout" help:"end with status 124 after this <TIME>"`
+	Exec         string        `json:"exec" help:"run <PROGRAM> for each event; all that follows are its arguments"`
+	Jobs         int           `json:"jobs" help:"run up to <N> programs at once, one per topic"`
+	Fail         failPolicy    `json:"fail" help:"what to do when the program fails: <POLICY> is stop (the default), retry:N or skip"`
+}
+
+func subCommand(a *app) *cobra.Command {
+	return action[subArgs]{
+		name:  "sub",
+		short: "print events as they happen, or run a program for each",
+		long: `Sub subscribes to the topics that match PATTERN and prints one JSON object per event and line, flushed:
+{"seq","time","topic","id","schema","data"}. Data is decoded where the schema is known (object ids in hex), otherwise the
+payload in base64. Topics are rad.PEER.SERVICE.EVENT; in a pattern, * stands for one word and > for one or more at the end.
+
+It resumes without gaps when the bus or the connection restarts. Events that the bus has dropped meanwhile are reported on
+standard error as a gap. --durable NAME remembers the last event that was dealt with and goes on behind it next time, so
+that an event is delivered at least once; without a remembered position it starts as --replay says.
+
+With --exec the program runs once per event, without a shell: the payload is its standard input (with -o json the event as
+it would be printed), and {1}, {2}, … in its arguments are the words of the topic. Its environment has LNK_TOPIC, LNK_SEQ,
+LNK_TIME, LNK_ID, LNK_SCHEMA and LNK_PEER. Events of one topic stay in order. When it fails, --fail=stop ends lnk sub with
+the event not dealt with, retry:N tries up to N times more with growing pauses and then stops, skip reports it and goes on.`,
+		example: `  lnk sub 'rad.>'
+  lnk sub 'rad.*.git.>' --replay all --until-current
+  lnk sub 'rad.*.git.updated' --durable ci --fail retry:3 --exec ./build {2}`,
+		cannot:   "subscribe",
+		exits:    []int{exitPartial, exitConflict, exitUnavailable, exitDeadline, exitInterrupted},
+		defaults: subArgs{Jobs: 1},
+		run:      a.subscribe,
+	}.command(a)
+}
+
+func (a *app) subscribe(ctx context.Context, args subArgs) error {
+	if err := args.check(); err != nil {
+		return ipc.Errorf(ipc.BadRequest, "%w", err)
+	}
+	dirs, err := a.dirs()
+	if err != nil {
+		return err
+	}
+	position, err := openPosition(dirs, args.Durable)
+	if err != nil {
+		return err
+	}
+	defer position.close()
+	start, err := startFrom(args, position.last, time.Now())
+	if err != nil {
+		return ipc.Errorf(ipc.BadRequest, "%w", err)
+	}
+	if args.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, args.Timeout)
+		defer cancel()
+	}
+	client, err := a.bus()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return (&consumer{app: a, args: args, position: position}).run(ctx, client.Subscribe(ctx, args.Pattern, start))
+}
+
+func (args subArgs) check() error {
+	switch {
+	case args.Exec == "" && len(args.Args) > 0:
+		return fmt.Errorf("unexpected argument %q", args.Args[0])
+	case args.Exec == "" && (args.Jobs != 1 || args.Fail != failPolicy{}):
+		return errors.New("--jobs and --fail go with --exec")
+	case args.Jobs < 1:
+		return errors.New("--jobs must be at least 1")
+	}
+	return nil
+}
+
+// startFrom says where to begin: behind the remembered position if there is one, else as --replay wants.
+func startFrom(args subArgs, last uint64, now time.Time) (pubsub.Start, error) {
+	start := pubsub.Start{UntilCurrent: args.UntilCurrent}
+	sequence, bySequence := strings.CutPrefix(args.Replay, "seq:")
+	switch {
+	case last > 0:
+		start.Seq = last + 1
+	case args.Replay == "all":
+		start.All = true
+	case args.Replay == "last":
+		start.Last = true
+	case bySequence:
+		seq, err := strconv.ParseUint(sequence, 10, 64)
+		if err != nil || seq == 0 {
+			return start, fmt.Errorf("--replay seq:%s: want a sequence number from 1 up", sequence)
+		}
+		start.Seq = seq
+	case args.Replay != "":
+		span, err := time.ParseDuration(args.Replay)
+		if err != nil || span <= 0 {
+			return start, fmt.Errorf("--replay %s: want all, last, a time span like 1h, or seq:N", args.Replay)
+		}
+		start.Since = now.Add(-span)
+	}
+	return start, nil
+}
+
+// failPolicy is the value of --fail. The zero value is stop.
+type failPolicy struct {
+	skip    bool
+	retries int
+}
+
+// UnmarshalText accepts stop, skip and retry:N.
+func (p *failPolicy) UnmarshalText(text []byte) error {
+	times, retry := strings.CutPrefix(string(text), "retry:")
+	switch {
+	case string(text) == "stop":
+		*p = failPolicy{}
+		return nil
+	case string(text) == "skip":
+		*p = failPolicy{skip: true}
+		return nil
+	case retry:
+		n, err := strconv.ParseUint(times, 10, 16)
+		*p = failPolicy{retries: int(n)}
+		return err
+	}
+	return errors.New("want stop, retry:N or skip")
+}
