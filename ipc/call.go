@@ -24,23 +24,21 @@ func (k *call) parse(payload []byte) error {
 	*k = call{}
 	c := cursor{data: payload}
 	entries := c.openMap()
-	for entries.next(&c) {
-		switch entries.key {
-		case 0:
-			k.method = c.text()
-		case 1:
-			start := c.pos
-			c.skip(maxDepth)
-			k.arguments = payload[start:c.pos]
-		case 2:
-			k.timeout = optional{c.uint(), true}
-		case 3:
-			k.credit = optional{c.uint(), true}
-		default:
-			c.unknownKey()
-		}
+	if entries.has(&c, 0) {
+		k.method = c.text()
 	}
-	k.more = entries.more
+	if entries.has(&c, 1) {
+		start := c.pos
+		c.skip(maxDepth)
+		k.arguments = payload[start:c.pos:c.pos]
+	}
+	if entries.has(&c, 2) {
+		k.timeout = optional{c.uint(), true}
+	}
+	if entries.has(&c, 3) {
+		k.credit = optional{c.uint(), true}
+	}
+	k.more = entries.rest(&c)
 	return c.result()
 }
 
@@ -59,12 +57,6 @@ func (k *call) appendTo(b []byte) []byte {
 	b = k.timeout.appendTo(b, 2)
 	b = k.credit.appendTo(b, 3)
 	return append(b, k.more.raw...)
-}
-
-// size is the number of bytes that appendTo appends, an upper bound by a few bytes.
-func (k *call) size() int {
-	const headsAndNumbers = 1 + 1 + 5 + 1 + 10 + 10
-	return headsAndNumbers + len(k.method) + len(k.arguments) + len(k.more.raw)
 }
 
 func (o optional) count() uint64 {

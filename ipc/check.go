@@ -19,13 +19,15 @@ type checker struct {
 const null = majorOther<<5 | 22
 
 func (c *checker) item(s *schema, depth int) {
-	if s.nullable && c.pos < len(c.data) && c.data[c.pos] == null {
-		c.pos++
-		return
-	}
 	switch s.kind {
 	case kindAny:
 		c.skip(depth)
+	case kindNullable:
+		if c.pos < len(c.data) && c.data[c.pos] == null {
+			c.pos++
+			return
+		}
+		c.item(s.elem, depth)
 	case kindBool:
 		c.boolean()
 	case kindUint:
@@ -104,14 +106,14 @@ func (c *checker) list(s *schema, n uint64, depth int) {
 	if s.fixed && n != s.length {
 		c.refuse("wrong number of elements")
 	}
-	for ; n > 0; n-- {
+	for ; n > 0 && !c.broken; n-- {
 		c.item(s.elem, depth)
 	}
 }
 
 func (c *checker) dict(s *schema, n uint64, depth int) {
 	var keys keyOrder
-	for ; n > 0; n-- {
+	for ; n > 0 && !c.broken; n-- {
 		start := c.pos
 		keys.next(&c.cursor, depth)
 		key := checker{cursor: cursor{data: c.data[start:c.pos]}}
@@ -126,7 +128,7 @@ func (c *checker) dict(s *schema, n uint64, depth int) {
 func (c *checker) record(s *schema, n uint64, depth int) {
 	var keys keyOrder
 	fields := s.fields
-	for ; n > 0 && c.pos < len(c.data); n-- {
+	for ; n > 0 && !c.broken; n-- {
 		keys.next(&c.cursor, depth)
 		for len(fields) > 0 && bytes.Compare(fields[0].key, keys.last) < 0 {
 			c.missing(fields[0])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type Client struct {
 	// slice is valid during the call. See DiagnosticFrame.
 	Trace func(sent bool, frame []byte)
 
+	dial    func(ctx context.Context, path string) (net.Conn, error)
 	current atomic.Pointer[clientConn]
 	dialing chan struct{} // holds a token while somebody dials
 
@@ -37,7 +39,9 @@ type Client struct {
 // NewClient returns a client of the socket at path. Ua names the program and its version, "lnk/1.2.0"; it crosses the
 // wire with at most 16 bytes and is for diagnosis only. NewClient does no I/O.
 func NewClient(path, ua string) *Client {
-	return &Client{path: path, ua: userAgent(ua), dialing: make(chan struct{}, 1), conns: map[*clientConn]struct{}{}}
+	return &Client{
+		path: path, ua: userAgent(ua), dial: dialSocket, dialing: make(chan struct{}, 1), conns: map[*clientConn]struct{}{},
+	}
 }
 
 // userAgent fits ua into the RFC's 4 to 16 bytes.
@@ -124,6 +128,9 @@ func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) e
 	p.deadline, p.watched = deadline, !ok
 	if err := p.check(); err != nil {
 		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return callError(err, method)
 	}
 	for attempt := 0; ; attempt++ {
 		err := c.try(ctx, method, p)

@@ -62,6 +62,9 @@ func (c *Client) streamOnce(ctx context.Context, method string, arguments []byte
 	if err := p.check(); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return callError(err, method)
+	}
 	conn, err := c.connect(ctx, p.deadline)
 	if err != nil {
 		return callError(err, method)

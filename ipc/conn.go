@@ -63,11 +63,12 @@ func (k *serverConn) close() {
 	_ = k.net.Close()
 }
 
-// readRequests returns when nothing more can be read. Answers of inline handlers are flushed when the next read may block.
+// readRequests returns when nothing more can be read. Before a read that may block it flushes the answers of inline
+// handlers; and whoever does not read the answers is not read from either, as they would pile up.
 func (k *serverConn) readRequests() error {
 	for {
 		if !k.in.buffered() {
-			k.out.flush()
+			_ = k.out.drain(k.ctx, time.Time{}, highWater) // a lost connection fails the read, too
 		}
 		frame, owned, err := k.in.next()
 		if err == nil {
@@ -159,6 +160,8 @@ func (k *serverConn) admit(id requestID, c *call, m *method) error {
 		return Errorf(BadRequest, "request id 00000000 is reserved")
 	case c.timeout.ok && c.timeout.n == 0:
 		return Errorf(DeadlineExceeded, "the deadline had passed when the call was sent")
+	case m.stream == nil && c.credit.ok:
+		return Errorf(BadRequest, "%s is not a stream and takes no credit", c.method)
 	case m.stream != nil && k.isDraining():
 		return Errorf(GoingAway, "this instance goes away; call again to reach the next one")
 	}

@@ -58,9 +58,10 @@ func headSize(n int) int {
 // the bytes make no sense any more; refuse remembers the first complaint and reads on, so that a request whose client
 // name is wrong still yields the id to answer to.
 type cursor struct {
-	data []byte
-	pos  int
-	err  *decodeError
+	data   []byte
+	pos    int
+	broken bool // fail was called: nothing can be read any more
+	err    *decodeError
 }
 
 // A decodeError says what is wrong with the input and where. Path names the field, if the input has fields.
@@ -80,7 +81,7 @@ func (e *decodeError) Error() string {
 // fail records what is wrong at the current position and makes every later read fail too.
 func (c *cursor) fail(what string) {
 	c.refuse(what)
-	c.pos = len(c.data)
+	c.pos, c.broken = len(c.data), true
 }
 
 // refuse records a complaint about input that can still be read on.
@@ -117,10 +118,14 @@ func (c *cursor) head() (major byte, n uint64) {
 	}
 	first := c.data[c.pos]
 	c.pos++
+	return first >> 5, c.argument(first)
+}
+
+func (c *cursor) argument(first byte) uint64 {
 	if info := first & 31; info < 24 {
-		return first >> 5, uint64(info)
+		return uint64(info)
 	}
-	return first >> 5, c.longArgument(first)
+	return c.longArgument(first)
 }
 
 func (c *cursor) longArgument(first byte) uint64 {
@@ -164,8 +169,7 @@ func (c *cursor) take(n uint64) []byte {
 
 // uint reads an unsigned integer.
 func (c *cursor) uint() uint64 {
-	if c.peek() != majorUint {
-		c.mismatch("an unsigned integer")
+	if !c.expect(majorUint, "an unsigned integer") {
 		return 0
 	}
 	_, n := c.head()
@@ -174,8 +178,7 @@ func (c *cursor) uint() uint64 {
 
 // bytes reads a byte string, aliasing the input. It returns nil only on error.
 func (c *cursor) bytes() []byte {
-	if c.peek() != majorBytes {
-		c.mismatch("a byte string")
+	if !c.expect(majorBytes, "a byte string") {
 		return nil
 	}
 	_, n := c.head()
@@ -184,8 +187,7 @@ func (c *cursor) bytes() []byte {
 
 // text reads a text string, aliasing the input. It returns nil only on error.
 func (c *cursor) text() []byte {
-	if c.peek() != majorText {
-		c.mismatch("a text string")
+	if !c.expect(majorText, "a text string") {
 		return nil
 	}
 	_, n := c.head()
@@ -194,6 +196,15 @@ func (c *cursor) text() []byte {
 		c.refuse("text is not UTF-8")
 	}
 	return raw
+}
+
+// expect reports whether the next item is of the given major type. One that is not is refused and skipped.
+func (c *cursor) expect(major byte, name string) bool {
+	if c.peek() == major {
+		return true
+	}
+	c.mismatch(name)
+	return false
 }
 
 // mismatch refuses the next item for being of the wrong type, and skips it.
@@ -240,13 +251,13 @@ func (c *cursor) skipContainer(depth int) {
 		return
 	}
 	if major == majorArray {
-		for ; n > 0; n-- {
+		for ; n > 0 && !c.broken; n-- {
 			c.skip(depth - 1)
 		}
 		return
 	}
 	var keys keyOrder
-	for ; n > 0; n-- {
+	for ; n > 0 && !c.broken; n-- {
 		keys.next(c, depth-1)
 		c.skip(depth - 1)
 	}

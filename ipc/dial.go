@@ -30,7 +30,7 @@ func (c *Client) connect(ctx context.Context, deadline time.Time) (*clientConn, 
 	if conn := c.current.Load(); conn != nil {
 		return conn, nil
 	}
-	nc, err := dial(ctx, c.path)
+	nc, err := c.dial(ctx, c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -69,29 +69,35 @@ func (c *Client) isClosed() bool {
 	return c.closed
 }
 
-// dial checks path and connects. A full backlog is waited out, as the daemon behind it is being started.
-func dial(ctx context.Context, path string) (net.Conn, error) {
+// dialSocket checks path and connects. A full backlog is waited out, as the daemon behind it is being started.
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	if err := checkSocket(path); err != nil {
 		return nil, err
 	}
 	var dialer net.Dialer
 	for attempt := 3; ; attempt++ {
 		nc, err := dialer.DialContext(ctx, "unix", path)
-		switch {
-		case err == nil:
-			return nc, nil
-		case errors.Is(err, syscall.EAGAIN):
-			if err := pause(ctx, attempt, time.Time{}); err != nil {
-				return nil, err
-			}
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(err, syscall.ECONNREFUSED):
-			return nil, Errorf(Unavailable, "nothing listens on %s: %w", path, err).WithHint(startHint)
-		default:
-			return nil, Errorf(Unavailable, "cannot connect to %s: %w", path, err)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return nc, dialError(ctx, path, err)
+		}
+		if err := pause(ctx, attempt, time.Time{}); err != nil {
+			return nil, err
 		}
 	}
+}
+
+func dialError(ctx context.Context, path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return Errorf(Unavailable, "nothing listens on %s: %w", path, err).WithHint(startHint)
+	case errors.Is(err, fs.ErrPermission):
+		return Errorf(PermissionDenied, "cannot connect to %s: %w", path, err)
+	}
+	return Errorf(Unavailable, "cannot connect to %s: %w", path, err)
 }
 
 const startHint = "start the services with: lnk up"

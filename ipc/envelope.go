@@ -48,12 +48,10 @@ type extra struct {
 	raw []byte
 }
 
-// fields iterates over the entries of a map whose keys are ascending unsigned integers.
+// fields reads a map whose keys are ascending unsigned integers: a parser asks for the keys that it knows in their order.
 type fields struct {
 	left uint64
 	last int64
-	key  uint64
-	more extra
 }
 
 func (c *cursor) openMap() fields {
@@ -68,49 +66,54 @@ func (c *cursor) openMap() fields {
 	return fields{left: n, last: -1}
 }
 
-// next reads the next key below firstIgnoredKey; it collects what lies above as extra.
-func (f *fields) next(c *cursor) bool {
-	if f.left == 0 {
+// has reads the next key if it is the given one, which must be below 24.
+func (f *fields) has(c *cursor, key byte) bool {
+	if f.left == 0 || c.pos >= len(c.data) || c.data[c.pos] != key {
 		return false
 	}
-	start := c.pos
-	if !f.readKey(c) {
-		return false
-	}
-	if f.key < firstIgnoredKey {
-		return true
-	}
-	f.more.n = f.left + 1
-	c.skip(maxDepth - 1)
-	for f.left > 0 && f.readKey(c) {
-		c.skip(maxDepth - 1)
-	}
-	f.more.raw = c.data[start:c.pos]
-	return false
+	c.pos++
+	f.left--
+	f.last = int64(key)
+	return true
 }
 
-func (f *fields) readKey(c *cursor) bool {
+// rest reads the entries that has did not find: unknown keys, which are refused, and then those to ignore.
+func (f *fields) rest(c *cursor) (more extra) {
+	start := c.pos
+	for f.left > 0 && !c.broken {
+		f.readKey(c)
+		c.skip(maxDepth - 2)
+		if f.last >= firstIgnoredKey {
+			more.n++
+		} else {
+			start = c.pos
+		}
+	}
+	if more.n > 0 {
+		more.raw = c.data[start:c.pos]
+	}
+	return more
+}
+
+// readKey reads a key of any kind and complains unless it is one to ignore.
+func (f *fields) readKey(c *cursor) {
 	f.left--
 	if c.peek() != majorUint {
 		c.fail("map key is not an unsigned integer")
-		return false
+		return
 	}
-	_, f.key = c.head()
+	_, key := c.head()
 	switch {
-	case f.key > 1<<62:
+	case key > 1<<62:
 		c.fail("map key too large")
-	case int64(f.key) == f.last:
+	case int64(key) == f.last:
 		c.fail("duplicate map key")
-	case int64(f.key) < f.last:
+	case int64(key) < f.last:
 		c.fail("map keys out of order")
+	case key < firstIgnoredKey:
+		c.refuse("unknown map key")
 	}
-	f.last = int64(f.key)
-	return c.pos < len(c.data) // after a failure, too, nothing is left to read
-}
-
-func (c *cursor) unknownKey() {
-	c.refuse("unknown map key")
-	c.skip(maxDepth - 2)
+	f.last = int64(key)
 }
 
 // parse reads a request envelope. If it fails, rq is set if it could be read, so that the request can be answered.
@@ -118,54 +121,41 @@ func (r *request) parse(frame []byte) error {
 	*r = request{}
 	c := cursor{data: frame}
 	entries := c.openMap()
-	headers := false
-	for entries.next(&c) {
-		switch entries.key {
-		case 0:
-			headers = true
-			r.parseHeaders(&c)
-		case 1:
-			r.payload = c.bytes()
-		default:
-			c.unknownKey()
-		}
-	}
-	r.more = entries.more
-	if !headers {
+	if entries.has(&c, 0) {
+		r.parseHeaders(&c)
+	} else {
 		c.refuse("the headers are missing")
 	}
+	if entries.has(&c, 1) {
+		r.payload = c.bytes()
+	}
+	r.more = entries.rest(&c)
 	return c.result()
 }
 
 func (r *request) parseHeaders(c *cursor) {
 	entries := c.openMap()
-	for entries.next(c) {
-		switch entries.key {
-		case 0:
-			r.ua = c.text()
-		case 1:
-			r.rq = c.requestID()
-		case 2:
-			r.token = c.bytes()
-		default:
-			c.unknownKey()
-		}
+	if entries.has(c, 0) {
+		r.ua = c.text()
 	}
-	r.headerMore = entries.more
-	switch {
-	case r.ua == nil:
-		c.refuse("the ua header is missing")
-	case len(r.ua) < minUserAgent || len(r.ua) > maxUserAgent:
-		c.refuse("the ua header must have 4 to 64 bytes")
-	case r.rq == nil:
+	if len(r.ua) < minUserAgent || len(r.ua) > maxUserAgent {
+		c.refuse("the ua header must be there and have 4 to 64 bytes")
+	}
+	if entries.has(c, 1) {
+		r.rq = c.requestID()
+	} else {
 		c.refuse("the rq header is missing")
 	}
+	if entries.has(c, 2) {
+		r.token = c.bytes()
+	}
+	r.headerMore = entries.rest(c)
 }
 
 // requestID reads an rq. One of a forbidden length is refused and not returned, as no answer could carry it.
 func (c *cursor) requestID() []byte {
 	rq := c.bytes()
-	if rq != nil && (len(rq) < minRequestID || len(rq) > maxRequestID) {
+	if len(rq) < minRequestID || len(rq) > maxRequestID {
 		c.refuse("the rq header must have 4 to 16 bytes")
 		return nil
 	}
@@ -177,42 +167,37 @@ func (r *response) parse(frame []byte) error {
 	*r = response{}
 	c := cursor{data: frame}
 	entries := c.openMap()
-	headers := false
-	for entries.next(&c) {
-		switch {
-		case entries.key == 0:
-			headers = true
-			r.parseHeaders(&c)
-		case entries.key == 1 && c.peek() == majorUint:
-			r.isError, r.code = true, c.uint()
-		case entries.key == 1:
-			r.payload = c.bytes()
-		case entries.key == 2 && r.isError:
-			r.message = c.text()
-		default:
-			c.unknownKey()
-		}
-	}
-	r.more = entries.more
-	if !headers {
+	if entries.has(&c, 0) {
+		r.parseHeaders(&c)
+	} else {
 		c.refuse("the headers are missing")
 	}
+	if entries.has(&c, 1) {
+		r.parseOutcome(&c, &entries)
+	}
+	r.more = entries.rest(&c)
 	return c.result()
 }
 
 func (r *response) parseHeaders(c *cursor) {
 	entries := c.openMap()
-	for entries.next(c) {
-		switch entries.key {
-		case 0:
-			r.rq = c.requestID()
-		default:
-			c.unknownKey()
-		}
-	}
-	r.headerMore = entries.more
-	if r.rq == nil {
+	if entries.has(c, 0) {
+		r.rq = c.requestID()
+	} else {
 		c.refuse("the rq header is missing")
+	}
+	r.headerMore = entries.rest(c)
+}
+
+// parseOutcome tells ok from error by the type of key 1, as RFC 0682 has no other mark.
+func (r *response) parseOutcome(c *cursor, entries *fields) {
+	if c.peek() != majorUint {
+		r.payload = c.bytes()
+		return
+	}
+	r.isError, r.code = true, c.uint()
+	if entries.has(c, 2) {
+		r.message = c.text()
 	}
 }
 

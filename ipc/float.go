@@ -2,16 +2,16 @@ package ipc
 
 import "math"
 
-// simple reads a simple value or a float and checks that it stands in its shortest form (RFC 8949 section 4.2.1):
-// a float that fits a smaller size must use it, and there is one NaN.
+// simple reads false, true, null, or a float in its shortest form (RFC 8949 section 4.2.1): a float that fits a smaller
+// size must use it, and there is one NaN. Undefined and the unassigned simple values have no meaning in our types.
 func (c *cursor) simple() {
 	info := c.data[c.pos] & 31
 	_, n := c.head()
 	switch {
-	case info == 24 && n < 32:
-		c.fail("simple value not in its shortest form")
+	case info < 20 || info == 23 || info == 24:
+		c.fail("simple value without meaning here")
 	case info == 25 && n&0x7c00 == 0x7c00 && n&0x03ff != 0 && n != 0x7e00:
-		c.fail("not a number in another form than f97e00")
+		c.fail("NaN in another form than f97e00")
 	case info == 26 && fitsHalf(float64(math.Float32frombits(uint32(n)))):
 		c.fail("float not in its shortest form")
 	case info == 27 && fitsSingle(math.Float64frombits(n)):

@@ -48,7 +48,7 @@ func (x *Mux) add(m *method) {
 // validName reports whether name looks like "service.some-method".
 func validName(name string) bool {
 	service, method, ok := strings.Cut(name, ".")
-	return ok && validWord(service) && validWord(method)
+	return ok && len(name) <= maxMethod && validWord(service) && validWord(method)
 }
 
 func validWord(word string) bool {

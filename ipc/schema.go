@@ -35,6 +35,7 @@ const (
 	kindList
 	kindDict
 	kindRecord
+	kindNullable
 )
 
 type schemaField struct {
@@ -71,7 +72,7 @@ func buildSchema(t reflect.Type, seen map[reflect.Type]*schema) *schema {
 	case t == timeType:
 		s.kind = kindText
 	case reflect.PointerTo(t).Implements(unmarshalerType):
-		s.kind, s.nullable = kindAny, true
+		s.kind = kindAny
 	default:
 		s.fill(t, seen)
 	}
@@ -95,12 +96,11 @@ func (s *schema) fill(t reflect.Type, seen map[reflect.Type]*schema) {
 	case reflect.Map:
 		s.kind, s.key, s.elem = kindDict, buildSchema(t.Key(), seen), buildSchema(t.Elem(), seen)
 	case reflect.Pointer:
-		*s = *buildSchema(t.Elem(), seen)
-		s.nullable = true
+		s.kind, s.elem = kindNullable, buildSchema(t.Elem(), seen)
 	case reflect.Struct:
 		s.fillRecord(t, seen)
 	default:
-		s.kind, s.nullable = kindAny, true
+		s.kind = kindAny
 	}
 }
 

@@ -33,15 +33,17 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn, drain <-chan struct{
 	err := k.readRequests()
 	stopWatching()
 	k.log(err)
-	if errors.Is(err, io.EOF) && k.isDraining() {
-		k.serveOut()
+	if endOfInput(err) && k.isDraining() {
+		k.serveOut() // half a frame at the end is no request: its sender gets EPIPE for the other half
 		return
 	}
 	k.hangUp(ctx.Err() != nil)
 }
 
+func endOfInput(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
 // stopTime is how long handlers get to notice that their context ended, when a connection ends.
-const stopTime = time.Second
+const stopTime = 400 * time.Millisecond
 
 func (k *serverConn) log(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || k.ctx.Err() != nil || k.srv.Log == nil {
@@ -90,17 +92,16 @@ func (k *serverConn) serveOut() {
 		return
 	}
 	k.goAway()
-	_ = k.out.drain(k.parent, time.Time{})
+	_ = k.out.drain(k.parent, time.Time{}, 0)
 }
 
 // hangUp cancels what is in flight. If the server stops although the peer may still be listening, it answers first.
 func (k *serverConn) hangUp(answer bool) {
 	k.cancel()
-	deadline := time.Now().Add(stopTime)
 	background := context.WithoutCancel(k.parent)
-	k.waitForTasks(background, deadline)
+	k.waitForTasks(background, time.Now().Add(stopTime))
 	if answer {
 		k.failTasks(Errorf(Unavailable, "the daemon was stopped while it ran this call"))
-		_ = k.out.drain(background, deadline)
+		_ = k.out.drain(background, time.Now().Add(stopTime), 0)
 	}
 }

@@ -235,11 +235,11 @@ func (w *writer) sent(end uint64) bool {
 	return end <= w.written
 }
 
-// drain flushes and waits until everything is written or the connection is lost.
-func (w *writer) drain(ctx context.Context, deadline time.Time) error {
+// drain flushes and waits until at most rest bytes are unwritten or the connection is lost.
+func (w *writer) drain(ctx context.Context, deadline time.Time, rest uint64) error {
 	w.flush()
 	for {
-		room, err := w.unwritten()
+		room, err := w.tryDrain(rest)
 		if room == nil {
 			return err
 		}
@@ -249,11 +249,11 @@ func (w *writer) drain(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// unwritten returns a channel to wait for if something is still queued or being written.
-func (w *writer) unwritten() (room <-chan struct{}, err error) {
+// tryDrain returns a channel to wait for if more than rest bytes are queued or being written.
+func (w *writer) tryDrain(rest uint64) (room <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil || w.written == w.queued {
+	if w.err != nil || w.queued-w.written <= rest {
 		return nil, w.err
 	}
 	return w.roomLocked(), nil

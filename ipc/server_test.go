@@ -1,0 +1,484 @@
+package ipc
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"iter"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestMalformedFrames sends each kind of broken frame to a live server: a clear error comes back, with the request's id where
+// that could be read, and the connection goes on.
+func TestMalformedFrames(t *testing.T) {
+	const head = "a2 00 a2 00 65 6c6e6b2f31 01 44 00000007 01"
+	tests := []struct {
+		name, envelope string
+		id             uint32
+		code           Code
+	}{
+		{"nothing", "", 0, BadRequest},
+		{"not CBOR", "ff", 0, BadRequest},
+		{"duplicate key", "a3 00 a2 00 65 6c6e6b2f31 01 44 00000007 01 41 80 01 41 80", 7, BadRequest},
+		{"non-shortest", head + " 58 01 80", 7, BadRequest},
+		{"payload is no map", head + " 41 80", 7, BadRequest},
+		{"call without method", head + " 41 a0", 7, BadRequest},
+		{"call with unknown key", head + " 45 a2 00 61 61 04 00", 7, BadRequest},
+		{"arguments with a tag", head + " 46 a2 00 61 61 01 c1 00", 7, BadRequest},
+		{"deep nesting", head + " 59 03ec a2 00 61 61 01 " + string(bytes.Repeat([]byte("81"), 998)) + "00", 7, BadRequest},
+		{"unknown method", head + " 44 a1 00 61 61", 7, UnknownMethod},
+		{"reserved id", "a2 00 a2 00 65 6c6e6b2f31 01 44 00000000 01 4b a1 00 68 6970632e70696e67", 0, BadRequest},
+		{"credit for a unary method", head + " 4d a2 00 68 6970632e70696e67 03 01", 7, BadRequest},
+		{"timeout that has passed", head + " 4d a2 00 68 6970632e70696e67 02 00", 7, DeadlineExceeded},
+	}
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		for _, test := range tests {
+			t.Log(test.name)
+			envelope := unhex(t, test.envelope)
+			c.write(append(binary.BigEndian.AppendUint32(nil, uint32(len(envelope))), envelope...))
+			c.expect(test.id, test.code, nil)
+			c.send(1, callOf("ipc.ping"))
+			c.expect(1, 0, nil)
+		}
+		c.Close()
+	})
+}
+
+func TestOversizeFrames(t *testing.T) {
+	bubble(t, &Server{Mux: testMux(), Limits: Limits{MaxFrame: 1000, MaxSkip: 5000}}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		big := request{ua: exampleUA, rq: []byte{0, 0, 0, 9}, payload: make([]byte, 2000)}
+		c.write(big.appendTo(nil))
+		a := <-c.answers
+		if want := "message of 2020 bytes exceeds the limit of 1000"; Code(a.code) != TooLarge || a.rq[3] != 9 || string(a.message) != want {
+			t.Errorf("code %d, id %x, %q", a.code, a.rq, a.message)
+		}
+		c.send(1, callOf("ipc.ping"))
+		c.expect(1, 0, nil)
+		c.write([]byte{0, 0, 0x13, 0x89})
+		c.expectEnd()
+	})
+}
+
+// TestLengthsAreNotTrusted checks that a length alone makes nobody allocate.
+func TestLengthsAreNotTrusted(t *testing.T) {
+	for _, head := range [][]byte{{0, 0x40, 0, 0}, {0, 0x40, 0, 1}, {4, 0, 0, 0}, {4, 0, 0, 1}, {0xff, 0xff, 0xff, 0xff}} {
+		in := frameReader{src: bytes.NewReader(head), limit: defaultMaxFrame, abort: defaultMaxSkip}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, _, err := in.next(); err == nil {
+			t.Errorf("%x: no error", head)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > firstChunk+1<<20 {
+			t.Errorf("%x: allocated %d bytes", head, took)
+		}
+	}
+}
+
+func TestHalfFrames(t *testing.T) {
+	frame := (&request{ua: exampleUA, rq: exampleRQ, payload: callOf("ipc.ping").appendTo(nil)}).appendTo(nil)
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		for n := range frame {
+			c := r.raw(nil)
+			c.write(frame[:n])
+			c.Close()
+		}
+		c := r.raw(nil)
+		start := time.Now()
+		for i := range frame {
+			time.Sleep(time.Second)
+			c.write(frame[i : i+1])
+		}
+		c.expect(1, 0, nil)
+		if took := time.Since(start); took != time.Duration(len(frame))*time.Second {
+			t.Errorf("took %v", took)
+		}
+		c.Close()
+	})
+}
+
+// TestPeerThatNeverReads checks that a peer which asks and does not listen is held up at once, and cut off after a while.
+func TestPeerThatNeverReads(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		conn := r.connect(nil)
+		start, written := time.Now(), uint32(0)
+		for written < 1e6 {
+			r := request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, written+1), payload: callOf("ipc.describe").appendTo(nil)}
+			if _, err := conn.Write(r.appendTo(nil)); err != nil {
+				break
+			}
+			written++
+		}
+		if took := time.Since(start); took != defaultStall || written > 2*defaultMaxInFlight {
+			t.Errorf("cut off after %v and %d requests", took, written)
+		}
+	})
+}
+
+// TestOthersGoOn checks that a handler that never returns, and a stream nobody reads, hold up nobody else.
+func TestOthersGoOn(t *testing.T) {
+	mux, release := testMux(), make(chan struct{})
+	stuck := Unary[Empty, Empty]{Name: "test.stuck"}
+	stuck.Handle(mux, func(context.Context, Empty) (Empty, error) {
+		<-release
+		return Empty{}, nil
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		release = make(chan struct{}) // of this bubble
+		c := r.client()
+		next, stopPull := iter.Pull2(count.Call(t.Context(), c, echoArgs{Text: "slow", N: 1e6}))
+		next()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if _, err := stuck.Call(ctx, c, Empty{}); CodeOf(err) != DeadlineExceeded {
+			t.Errorf("stuck: %v", err)
+		}
+		cancel()
+		n := uint(0)
+		for i, err := range count.Call(t.Context(), c, echoArgs{Text: "fast", N: 100_000}) {
+			if err != nil || i != n {
+				t.Fatal(i, err)
+			}
+			n++
+		}
+		if _, err := Ping.Call(t.Context(), c, Empty{}); err != nil || n != 100_000 {
+			t.Errorf("%d items, %v", n, err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+		if i, err, ok := next(); i != 1 || err != nil || !ok {
+			t.Errorf("slow stream: %d, %v, %v", i, err, ok)
+		}
+		stopPull()
+		close(release)
+		c.Close()
+	})
+}
+
+func TestHandlerThatOutlivesItsConnection(t *testing.T) {
+	mux := testMux()
+	release := make(chan struct{})
+	Unary[Empty, Empty]{Name: "test.stuck"}.Handle(mux, func(context.Context, Empty) (Empty, error) {
+		<-release
+		return Empty{}, nil
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		release = make(chan struct{}) // of this bubble
+		c := r.raw(nil)
+		c.send(1, callOf("test.stuck"))
+		synctest.Wait()
+		start := time.Now()
+		r.stop()
+		c.expect(1, Unavailable, nil)
+		c.expectEnd()
+		if took := time.Since(start); took != stopTime {
+			t.Errorf("took %v", took)
+		}
+		close(release)
+	})
+}
+
+func TestCancel(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		c.send(1, callOf("test.hang"))
+		c.send(2, nil) // nothing to cancel
+		c.send(1, nil)
+		c.send(1, nil) // twice, or late
+		c.expect(1, Cancelled, nil)
+		c.send(3, callOf("ipc.ping"))
+		c.expect(3, 0, nil)
+		c.send(4, callOf("test.hang"))
+		c.Close()
+		c.expectEnd()
+	})
+}
+
+// TestCancelOfAClient checks that the caller is back at once, that the handler hears of it, and that the late answer
+// disturbs nobody.
+func TestCancelOfAClient(t *testing.T) {
+	mux, told := testMux(), make(chan struct{})
+	slow := Unary[Empty, Empty]{Name: "test.slow"}
+	slow.Handle(mux, func(ctx context.Context, _ Empty) (Empty, error) {
+		<-ctx.Done()
+		close(told)
+		time.Sleep(time.Minute)
+		return Empty{}, nil
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		told = make(chan struct{})
+		c := r.client()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		if _, err := slow.Call(ctx, c, Empty{}); CodeOf(err) != Cancelled {
+			t.Error(err)
+		}
+		<-told
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := Ping.Call(t.Context(), c, Empty{}); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	mux := testMux()
+	left := Unary[Empty, int64]{Name: "test.left"}
+	left.Handle(mux, func(ctx context.Context, _ Empty) (int64, error) {
+		deadline, _ := ctx.Deadline()
+		return int64(time.Until(deadline)), nil
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		c := r.client()
+		if got, err := left.Call(t.Context(), c, Empty{}); err != nil || time.Duration(got) != callTimeout {
+			t.Errorf("without deadline: %v, %v", time.Duration(got), err)
+		}
+		start := time.Now()
+		if _, err := hang.Call(t.Context(), c, Empty{}); CodeOf(err) != DeadlineExceeded || time.Since(start) != callTimeout {
+			t.Errorf("without deadline: %v after %v", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start = time.Now()
+		if _, err := hang.Call(ctx, c, Empty{}); CodeOf(err) != DeadlineExceeded || time.Since(start) != 5*time.Second {
+			t.Errorf("with deadline: %v after %v", err, time.Since(start))
+		}
+		if _, err := hang.Call(ctx, c, Empty{}); CodeOf(err) != DeadlineExceeded {
+			t.Errorf("with a deadline that has passed: %v", err)
+		}
+		for _, err := range count.Call(ctx, c, echoArgs{}) {
+			if CodeOf(err) != DeadlineExceeded {
+				t.Errorf("stream with a deadline that has passed: %v", err)
+			}
+		}
+		c.Close()
+	})
+}
+
+// TestDaemonThatHangs checks the deadline against a peer that does not even read.
+func TestDaemonThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := NewClient("pipe", "test/1")
+		c.dial = func(context.Context, string) (net.Conn, error) { return ours, nil }
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, size := range []int{1, highWater, 1, largeFrame} {
+			wg.Go(func() {
+				if _, err := echo.Call(t.Context(), c, make([]byte, size)); CodeOf(err) != DeadlineExceeded && CodeOf(err) != Unavailable {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took != callTimeout {
+			t.Errorf("took %v", took)
+		}
+		c.Close()
+		theirs.Close()
+	})
+}
+
+func TestRequestIDInFlight(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		c.send(1, callOf("test.hang"))
+		c.send(1, callOf("ipc.ping"))
+		c.expect(0, BadRequest, nil)
+		c.send(1, &call{credit: optional{1, true}}) // of a unary call
+		c.expect(0, BadRequest, nil)
+		c.send(1, &call{method: []byte{0xff}})
+		c.expect(0, BadRequest, nil)
+		c.send(1, nil)
+		c.expect(1, Cancelled, nil)
+		c.send(1, callOf("ipc.ping"))
+		c.expect(1, 0, nil)
+		c.Close()
+	})
+}
+
+func TestCredit(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		numbers := callOf("test.count")
+		numbers.arguments = unhex(t, "a2 00 61 78 01 05")
+		numbers.credit = optional{2, true}
+		c.send(1, numbers)
+		c.expect(1, 0, []byte{0})
+		c.expect(1, 0, []byte{1})
+		synctest.Wait()
+		if len(c.answers) != 0 {
+			t.Error("an item was sent without credit")
+		}
+		c.send(1, &call{credit: optional{0, true}})
+		c.send(1, &call{credit: optional{1<<64 - 1, true}})
+		c.send(1, &call{credit: optional{1<<64 - 1, true}}) // must not wrap around
+		for i := byte(2); i < 5; i++ {
+			c.expect(1, 0, []byte{i})
+		}
+		c.expect(1, 0, nil)
+		c.send(1, &call{credit: optional{1, true}}) // late
+		numbers.credit = optional{}
+		c.send(2, numbers)
+		for i := range byte(5) {
+			c.expect(2, 0, []byte{i})
+		}
+		c.expect(2, 0, nil)
+		c.Close()
+	})
+}
+
+func TestTooManyRequests(t *testing.T) {
+	limits := Limits{MaxInFlight: 2, MaxHeld: 100}
+	bubble(t, &Server{Mux: testMux(), Limits: limits}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		big := callOf("test.hang")
+		big.arguments = appendString(nil, majorBytes, make([]byte, 200))
+		c.send(1, big)
+		c.expect(1, ResourceExhausted, nil)
+		c.send(1, callOf("test.hang"))
+		c.send(2, callOf("test.hang"))
+		c.send(3, callOf("test.hang"))
+		c.expect(3, ResourceExhausted, nil)
+		c.send(1, nil)
+		c.expect(1, Cancelled, nil)
+		c.send(3, callOf("test.echo-slow"))
+		c.expect(3, BadRequest, nil)
+		c.Close()
+	})
+}
+
+func TestAnswersThatAreTooLarge(t *testing.T) {
+	mux := testMux()
+	huge := Unary[Empty, []byte]{Name: "test.huge"}
+	huge.Handle(mux, func(context.Context, Empty) ([]byte, error) { return make([]byte, defaultMaxFrame), nil })
+	hugeItem := Stream[Empty, []byte]{Name: "test.huge-item"}
+	hugeItem.Handle(mux, func(context.Context, Empty) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) { yield(make([]byte, defaultMaxFrame), nil) }
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		c := r.client()
+		if _, err := huge.Call(t.Context(), c, Empty{}); CodeOf(err) != TooLarge {
+			t.Error(err)
+		}
+		for _, err := range hugeItem.Call(t.Context(), c, Empty{}) {
+			if CodeOf(err) != TooLarge {
+				t.Error(err)
+			}
+		}
+		if _, err := echo.Call(t.Context(), c, make([]byte, defaultMaxFrame)); CodeOf(err) != TooLarge {
+			t.Error(err)
+		}
+		if got, err := echo.Call(t.Context(), c, make([]byte, defaultMaxFrame-2*envelopeRoom)); err != nil || len(got) == 0 {
+			t.Errorf("just not too large: %v", err)
+		}
+		c.Close()
+	})
+}
+
+// TestRequestsStartInOrder checks the order in which handlers are entered, as far as the scheduler lets one see it.
+func TestRequestsStartInOrder(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	mux := testMux()
+	var mu sync.Mutex
+	var order []uint64
+	note := func(_ context.Context, i uint64) (Empty, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, i)
+		return Empty{}, nil
+	}
+	Unary[uint64, Empty]{Name: "test.note"}.Handle(mux, note)
+	Unary[uint64, Empty]{Name: "test.note-inline", Inline: true}.Handle(mux, note)
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		var frames []byte
+		for i := range uint64(300) {
+			method := []string{"test.note", "test.note", "test.note-inline"}[i%3]
+			k := call{method: []byte(method), arguments: appendHead(nil, majorUint, i)}
+			frames = (&request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, uint32(i+1)), payload: k.appendTo(nil)}).appendTo(frames)
+		}
+		c.write(frames)
+		for range 300 {
+			<-c.answers
+		}
+		if len(order) != 300 || !slices.IsSorted(order) {
+			t.Errorf("order %v", order)
+		}
+		c.Close()
+	})
+}
+
+// A tally is an Activity.
+type tally struct {
+	mu           sync.Mutex
+	now, highest int
+}
+
+func (a *tally) Add(delta int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now += delta
+	a.highest = max(a.highest, a.now)
+}
+
+func TestActivity(t *testing.T) {
+	activity := new(tally)
+	bubble(t, &Server{Mux: testMux(), Activity: activity}, func(t *testing.T, r *rig) {
+		c := r.client()
+		for range count.Call(t.Context(), c, echoArgs{Text: "x", N: 10}) {
+		}
+		_, _ = Ping.Call(t.Context(), c, Empty{})
+		_, _ = panicking.Call(t.Context(), c, Empty{})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, _ = hang.Call(ctx, c, Empty{})
+		c.Close()
+		raw := r.raw(nil)
+		raw.send(1, callOf("test.hang"))
+		raw.Close()
+	})
+	if activity.now != 0 || activity.highest != 1 {
+		t.Errorf("%d in flight at the end, at most %d", activity.now, activity.highest)
+	}
+}
+
+func TestConnectionsThatComeAndGo(t *testing.T) {
+	path := serve(t, &Server{Mux: testMux()})
+	before := runtime.NumGoroutine()
+	frame := (&request{ua: exampleUA, rq: exampleRQ, payload: callOf("test.hang").appendTo(nil)}).appendTo(nil)
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			conn, err := dialSocket(t.Context(), path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			if _, err := conn.Write(frame[:i%(len(frame)+1)]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
