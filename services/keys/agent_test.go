@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,6 +201,58 @@ func TestConfirm(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestPromptLeftOpen has nobody answer the agent's prompt: first the caller's time runs out, then the agent dies over it.
+func TestPromptLeftOpen(t *testing.T) {
+	dir := keystest.ShortDir(t)
+	asked, person := filepath.Join(dir, "asked"), filepath.Join(dir, "person")
+	if err := syscall.Mkfifo(person, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	askpass := script(t, "echo >'"+asked+"'\nread answer <'"+person+"'\necho $answer\n")
+	agent, stop := keystest.StartAgent(t, filepath.Join(dir, "agent"), "SSH_ASKPASS="+askpass, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0")
+	id := keystest.LoadKey(t, agent, keystest.KeyFile(t), keys.AddOptions{Confirm: true})
+	leave := func() { // The person closes the prompt, so that no process stays behind.
+		if err := os.WriteFile(person, []byte("no\n"), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := agent.Signer(id).Sign(ctx, message)
+	wantCause(t, err, "did not answer within")
+	eventually(t, func() bool { return os.Remove(asked) == nil })
+	leave()
+
+	failed := make(chan error, 1)
+	go func() {
+		_, err := agent.Signer(id).Sign(t.Context(), message)
+		failed <- err
+	}()
+	eventually(t, func() bool { return os.Remove(asked) == nil })
+	stop()
+	leave() // The prompt has inherited the connection from the agent, which closes only now.
+	wantCause(t, <-failed, "went away")
+}
+
+// TestRestrictedKey binds a key to a host, which the agent then signs nothing else for.
+func TestRestrictedKey(t *testing.T) {
+	agent := keystest.Agent(t)
+	file := filepath.Join(t.TempDir(), "key")
+	run(t, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file)
+	pub, err := os.ReadFile(file + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := writeFile(t, "known_hosts", "host.example.org "+string(pub))
+	run(t, []string{"SSH_AUTH_SOCK=" + agent.Path}, "ssh-add", "-q", "-H", known, "-h", "host.example.org", file)
+	id, err := keys.ReadPublicKey(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = agent.Signer(id).Sign(t.Context(), message)
+	wantCause(t, err, "the key is restricted")
 }
 
 func TestAgentNotRunning(t *testing.T) {

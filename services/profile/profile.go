@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
@@ -93,11 +94,11 @@ func (p Profile) check() error {
 	return nil
 }
 
-// CheckName says whether a name can be a profile's.
+// CheckName says whether a name can be a profile's; if not the error is ipc.BadRequest.
 func CheckName(name string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 	if name == "" || len(name) > 64 || name[0] == '.' || name[0] == '-' || strings.Trim(name, letters) != "" {
-		return fmt.Errorf("cannot call a profile %q: use up to 64 of a-z, 0-9, -, _ and . (not first)", name)
+		return ipc.Errorf(ipc.BadRequest, "cannot call a profile %q", name).WithHint("use up to 64 of a-z, 0-9, -, _ and ., and begin with a letter, a digit or _")
 	}
 	return nil
 }
