@@ -29,6 +29,8 @@ func runScenarios(t *testing.T) {
 	t.Run("fuse", r.testFuse)
 	t.Run("update", r.testUpdate)
 	t.Run("uninstall", r.testUninstall)
+	t.Run("push", r.testPush)
+	t.Run("package", r.testPackage)
 }
 
 func (r *rig) testInstall(t *testing.T) {
@@ -263,4 +265,21 @@ func (r *rig) testUninstall(t *testing.T) {
 	if all, err := r.Status(t.Context()); err != nil || len(all) > 0 {
 		t.Errorf("Status = %v, %v after uninstall", all, err)
 	}
+}
+
+// testPackage: what make install does, and then a user. The folder stands for /usr/lib/systemd, which the user may not write.
+func (r *rig) testPackage(t *testing.T) {
+	u := newUser(t)
+	folder := filepath.Join(os.Getenv("HOME"), ".local/share/systemd")
+	u.run("lnk", "service", "print", "--programs", "/run/lnk/bin", "--dir", folder)
+	r.do(t, "daemon-reload")
+	u.run("lnk", "service", "enable")
+	r.greet(t)
+	if out := u.run("lnk", "service", "status"); !strings.Contains(out, Running) {
+		t.Errorf("lnk service status says:\n%s", out)
+	}
+	u.run("lnk", "service", "uninstall")
+	r.greet(t) // uninstall is not for what a package brought
+	u.run("lnk", "service", "disable")
+	r.expect(t, "lnk-busd.socket", "ActiveState=inactive", "UnitFileState=disabled")
 }

@@ -58,15 +58,11 @@ func buildPrograms(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := [][]string{{"cp", self, filepath.Join(dir, "units.test")}}
-	for _, name := range []string{"lnk-busd", "lnk-gitd"} {
-		commands = append(commands, []string{"go", "build", "-o", filepath.Join(dir, name), "./testdata/stub"})
-	}
-	for _, command := range commands {
-		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir, "../cmd/...")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	for _, cmd := range []*exec.Cmd{build, exec.CommandContext(t.Context(), "cp", self, filepath.Join(dir, "units.test"))} {
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", command, err, out)
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
 		}
 	}
 	return dir
