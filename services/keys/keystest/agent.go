@@ -4,10 +4,14 @@ package keystest
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,40 +30,52 @@ func Agent(t testing.TB, extraEnv ...string) keys.Agent {
 }
 
 // StartAgent is Agent at a path of the test's choosing, with a function that ends it before the test does.
-func StartAgent(t testing.TB, path string, extraEnv ...string) (keys.Agent, func()) {
+//
+// The agent serves a shell that waits for its input to end, and leaves by itself some seconds after that shell: so a test
+// that is killed leaves no agent behind either.
+func StartAgent(t testing.TB, path string, extraEnv ...string) (agent keys.Agent, stop func()) {
 	t.Helper()
-	cmd := exec.Command("ssh-agent", "-D", "-a", path)
+	cmd := exec.Command("ssh-agent", "-a", path, "sh", "-c", "echo $SSH_AGENT_PID; read wait")
 	cmd.Env = append(os.Environ(), extraEnv...)
+	held, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("this test needs ssh-agent: %v", err)
 	}
-	stopped := false
-	stop := func() {
-		if !stopped {
-			stopped = true
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
+	var pid int
+	if _, err := fmt.Fscanln(out, &pid); err != nil {
+		t.Fatalf("ssh-agent does not say its process id: %v", errors.Join(err, held.Close(), cmd.Wait()))
 	}
+	stop = sync.OnceFunc(func() {
+		if err := errors.Join(syscall.Kill(pid, syscall.SIGKILL), held.Close()); err != nil {
+			t.Errorf("cannot end ssh-agent: %v", err)
+		}
+		cmd.Wait() // The shell's status says nothing: its input has ended.
+		waitGone(t, path)
+	})
 	t.Cleanup(stop)
-	waitFor(t, path)
 	return keys.Agent{Path: path, Source: "test"}, stop
 }
 
-func waitFor(t testing.TB, path string) {
+// waitGone waits until nobody answers at path: the agent is no child of ours to be waited for.
+func waitGone(t testing.TB, path string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
-	for {
+	for time.Now().Before(deadline) {
 		conn, err := net.Dial("unix", path)
-		if err == nil {
-			conn.Close()
+		if err != nil {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("ssh-agent does not answer: %v", err)
-		}
-		time.Sleep(time.Millisecond) // Polling: a child's bind has nothing to wait on.
+		conn.Close()
+		time.Sleep(time.Millisecond) // Polling: nothing tells of another process's child.
 	}
+	t.Error("ssh-agent does not end")
 }
 
 // ShortDir is t.TempDir with a path that leaves room for sockets: sun_path holds 104 bytes on macOS.
