@@ -47,8 +47,8 @@ func (e *engine) commonSettings() []setting {
 		{"gc.auto", "0"},
 		{"maintenance.auto", "false"},
 		// Several pushes and fetches of one project meet at packed-refs: waiting beats failing.
-		{"core.filesRefLockTimeout", "5000"},
-		{"core.packedRefsTimeout", "5000"},
+		{"core.filesRefLockTimeout", "2000"},
+		{"core.packedRefsTimeout", "2000"},
 	}
 }
 

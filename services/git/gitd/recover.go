@@ -2,6 +2,7 @@ package gitd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -51,14 +52,9 @@ func (p *session) mend(ctx context.Context, s *state) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	t, err := p.transaction()
-	if err != nil {
-		return err
-	}
-	if err := t.commit(changesToUpdates(p.repo, missing)); err != nil {
+	if err := p.finish(changesToUpdates(p.repo, missing)); err != nil {
 		return fmt.Errorf("cannot finish the push that was interrupted: %w", err)
 	}
-	p.done = append(p.done, t)
 	for _, c := range missing {
 		if c.New.IsZero() {
 			delete(s.refs, c.Ref)
@@ -67,6 +63,24 @@ func (p *session) mend(ctx context.Context, s *state) error {
 		}
 	}
 	return nil
+}
+
+// finish commits without signing. What interrupted the push may have left locks as well.
+func (p *session) finish(updates []update) error {
+	for {
+		t, err := p.transaction()
+		if err != nil {
+			return err
+		}
+		err = t.commit(updates)
+		if err == nil {
+			p.done = append(p.done, t)
+			return nil
+		}
+		if conflict, ok := errors.AsType[*refConflict](err); !ok || !conflict.removeStaleLock(p.repo, time.Now()) {
+			return err
+		}
+	}
 }
 
 func changesToUpdates(r *repository, changes []project.Change) []update {
@@ -93,7 +107,7 @@ func (s *state) torn(before map[string]project.OID) []project.Change {
 const staleAfter = 10 * time.Second
 
 // removeStaleLock removes the lock that a conflict complains about if whoever made it was killed.
-func (r *repository) removeStaleLock(c *refConflict, now time.Time) bool {
+func (c *refConflict) removeStaleLock(r *repository, now time.Time) bool {
 	if !strings.Contains(c.why, ".lock': File exists") {
 		return false
 	}
@@ -128,7 +142,7 @@ func (s *Server) recover(ctx context.Context) {
 }
 
 func (s *Server) recoverOne(ctx context.Context, repo *repository) error {
-	p, err := s.newSession(ctx, repo, "")
+	p, err := s.newSession(repo, "")
 	if err != nil {
 		return err
 	}

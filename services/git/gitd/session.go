@@ -36,11 +36,13 @@ func (s *Server) push(ctx context.Context, conn *os.File, repo *repository, requ
 // attend waits for the hook of a push and does what it asks for. git has ended, or the hook is told to, when it returns.
 func (s *Server) attend(ctx context.Context, hook *hookLine, repo *repository, agent string) error {
 	defer hook.ours.Close() // a hook that still waits sees that nobody will answer
-	p, err := s.newSession(ctx, repo, agent)
+	p, err := s.newSession(repo, agent)
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	p.warm = make(chan struct{})
+	go p.warmUp(ctx)
 	files, err := hook.accept()
 	if errors.Is(err, io.EOF) {
 		return nil // everything was up to date, or git itself refused it all
@@ -61,27 +63,25 @@ type session struct {
 	lock   *fileLock
 	user   messages
 
-	ready chan struct{} // closed when warmUp is done with what follows
+	warm  chan struct{} // closed when warmUp is done with ahead; nil if it is not used
 	ahead *transaction  // to commit with, started ahead; nil if used or if it could not be
 
 	made step // what was committed
 	done []*transaction
 }
 
-func (s *Server) newSession(ctx context.Context, repo *repository, agent string) (*session, error) {
+func (s *Server) newSession(repo *repository, agent string) (*session, error) {
 	lock, err := openLock(repo.lockAt)
 	if err != nil {
 		return nil, err
 	}
-	p := &session{server: s, repo: repo, agent: agent, lock: lock, ready: make(chan struct{})}
-	go p.warmUp(ctx)
-	return p, nil
+	return &session{server: s, repo: repo, agent: agent, lock: lock}, nil
 }
 
 // warmUp uses the time that git needs for the pack: it starts the process that will commit, and reads what a daemon that
 // has just started does not know yet. Whatever goes wrong here will again, in the middle of the push, and be told there.
 func (p *session) warmUp(ctx context.Context) {
-	defer close(p.ready)
+	defer close(p.warm)
 	if t, err := p.server.engine.newTransaction(p.repo.disk.Dir, p.lock.file); err == nil {
 		p.ahead = t
 	}
@@ -94,7 +94,9 @@ func (p *session) warmUp(ctx context.Context) {
 }
 
 func (p *session) close() {
-	<-p.ready
+	if p.warm != nil {
+		<-p.warm
+	}
 	if p.ahead != nil {
 		p.ahead.abandon()
 	}
@@ -119,7 +121,7 @@ func (p *session) serve(ctx context.Context, files hookFiles) error {
 	if err != nil {
 		return err
 	}
-	<-p.ready
+	<-p.warm
 	p.user = messages{files.err}
 	err = p.obey(ctx, o)
 	if err != nil {
@@ -184,7 +186,7 @@ func (p *session) yield(o *order, err error) error {
 	if !ok {
 		return err
 	}
-	if conflict.moved() || p.repo.removeStaleLock(conflict, time.Now()) {
+	if conflict.moved() || conflict.removeStaleLock(p.repo, time.Now()) {
 		p.repo.state = nil // the next review looks where everything is now
 		return nil
 	}
