@@ -99,7 +99,7 @@ func (a *app) verifyClone(ctx context.Context, client *ipc.Client, dir string, w
 			return fmt.Errorf("%s is %s, not the signed %s", name, oid, want[name])
 		}
 	}
-	a.note("verified %d signatures of %s and %d refs", verified.Verified, signed.Peer, len(received))
+	a.note("verified %s of %s and %s", count(verified.Verified, "signature"), signed.Peer, count(len(received), "ref"))
 	return nil
 }
 

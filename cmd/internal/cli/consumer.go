@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"iter"
 	"sync/atomic"
@@ -36,7 +35,7 @@ func (c *consumer) run(ctx context.Context, events iter.Seq2[pubsub.Event, error
 		return err
 	}
 	if n := c.skipped.Load(); n > 0 {
-		return &exitError{status: exitPartial, message: fmt.Sprintf("the program failed for %d events", n)}
+		return &exitError{status: exitPartial, message: "the program failed for " + count(int(n), "event")}
 	}
 	return nil
 }

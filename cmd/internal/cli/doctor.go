@@ -146,12 +146,12 @@ func (a *app) checkAgents(ctx context.Context, p profile.Profile) []finding {
 		f := finding{Check: "agent", OK: candidate.Problem == nil}
 		switch {
 		case candidate.Problem != nil:
-			f.Detail = fmt.Sprintf("not %s (from the %s): %v", candidate.Path, candidate.Source, candidate.Problem)
+			f.Detail = fmt.Sprintf("not %s (%s): %v", candidate.Path, candidate.Source, candidate.Problem)
 		case used == nil:
 			used = &candidate.Agent
-			f.Detail = fmt.Sprintf("%s (from the %s), the first that answers", candidate.Path, candidate.Source)
+			f.Detail = fmt.Sprintf("%s (%s), the first that answers", candidate.Path, candidate.Source)
 		default:
-			f.Detail = fmt.Sprintf("%s (from the %s) is not needed", candidate.Path, candidate.Source)
+			f.Detail = fmt.Sprintf("%s (%s) is not needed", candidate.Path, candidate.Source)
 		}
 		list = append(list, f)
 	}

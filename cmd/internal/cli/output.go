@@ -79,3 +79,11 @@ func table(w io.Writer, heading string, rows func(row func(cells ...any))) error
 	})
 	return t.Flush()
 }
+
+// count says how many of something there are: "1 ref", "2 refs".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

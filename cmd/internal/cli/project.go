@@ -80,7 +80,7 @@ func projectList(a *app) *cobra.Command {
 		run: func(ctx context.Context, _ none) (git.ProjectsResult, error) {
 			result, err := askGitd(ctx, a, git.Projects, ipc.Empty{})
 			if err == nil && len(result.Broken) > 0 {
-				err = &exitError{status: exitPartial, message: fmt.Sprintf("cannot read %d projects", len(result.Broken)), withResult: true}
+				err = &exitError{status: exitPartial, message: "cannot read " + count(len(result.Broken), "project"), withResult: true}
 			}
 			return result, err
 		},
@@ -211,7 +211,7 @@ to the first, and that the refs are where they were signed to be. It needs no ke
 	}.command(a)
 }
 
-func countFaults(r git.VerifyResult) string { return fmt.Sprintf("found %d faults", len(r.Faults)) }
+func countFaults(r git.VerifyResult) string { return "found " + count(len(r.Faults), "fault") }
 
 func printVerified(w io.Writer, r git.VerifyResult) error {
 	for _, f := range r.Faults {
@@ -219,6 +219,6 @@ func printVerified(w io.Writer, r git.VerifyResult) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d signatures of %s are good, %d refs are as signed\n", r.Verified, r.Peer, r.Refs)
+	_, err := fmt.Fprintf(w, "verified %s of %s and %s\n", count(r.Verified, "signature"), r.Peer, count(r.Refs, "ref"))
 	return err
 }
