@@ -15,6 +15,10 @@ COMPLETIONS := bash:share/bash-completion/completions/lnk zsh:share/zsh/site-fun
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
+# The main job on a real repository, in a scratch folder; see docs/tour.sh.
+run: build
+	@sh docs/tour.sh
+
 test: build
 	$(GO) test $(RACE) ./...
 
@@ -24,6 +28,11 @@ check:
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) test -run TestImportRules .
+
+# Ratios against a peer or the floor, as medians of interleaved rounds: docs/benchmarks.md has the last ones.
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./...
+	cd ipc/bench && $(GO) run .
 
 # Units, manual pages and completions are made by the program that is installed.
 install: build
