@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/supervisor"
 	"github.com/lnk-suite/lnk/units"
 )
 
@@ -95,10 +97,13 @@ func serviceInstall(a *app) *cobra.Command {
 		short: "write the units and listen on the sockets",
 		long: `Install writes the units for this lnk's daemons into ~/.config/systemd and enables the sockets of the bus and of every profile.
 To install again is to update: a daemon whose unit changed is ended, and the next connection starts the new one. After making
-another profile, lnk service enable makes its socket listen.`,
+another profile, lnk service enable makes its socket listen. A running lnk up has to end first.`,
 		cannot: "install the units",
-		exits:  []int{exitUnavailable},
+		exits:  []int{exitConflict, exitUnavailable},
 		run: func(ctx context.Context, args serviceInstallArgs) error {
+			if err := a.refuseBesideUp(ctx); err != nil {
+				return err
+			}
 			config, err := a.unitConfig(args.Idle)
 			if err != nil {
 				return err
@@ -114,8 +119,11 @@ func serviceEnable(a *app) *cobra.Command {
 		short:  "listen on the sockets of the bus and of every profile",
 		long:   "Enable makes the installed sockets of the bus and of every profile that there is listen, now and after the next log-in.",
 		cannot: "enable the units",
-		exits:  []int{exitUnavailable},
+		exits:  []int{exitConflict, exitUnavailable},
 		run: func(ctx context.Context, scope serviceScope) error {
+			if err := a.refuseBesideUp(ctx); err != nil {
+				return err
+			}
 			peers, err := a.peers()
 			if err != nil {
 				return err
@@ -173,6 +181,21 @@ func serviceStatus(a *app) *cobra.Command {
 			})
 		},
 	}.command(a)
+}
+
+// refuseBesideUp fails if lnk up runs: systemd would take its socket files away without a word.
+func (a *app) refuseBesideUp(ctx context.Context) error {
+	dirs, err := a.dirs()
+	if err != nil {
+		return err
+	}
+	switch _, err := supervisor.Status(ctx, dirs); {
+	case errors.Is(err, supervisor.ErrNotRunning):
+		return nil
+	case err != nil:
+		return err
+	}
+	return ipc.Errorf(ipc.Conflict, "lnk up listens on the sockets").WithHint("end lnk up first")
 }
 
 // withManager runs one step with the user's service manager.
