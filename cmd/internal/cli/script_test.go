@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"up":     scriptUp,
 			"down":   scriptDown,
+			"crash":  scriptCrash,
 			"agent":  scriptAgent,
 			"status": scriptStatus,
 			"await":  scriptAwait,
@@ -172,6 +173,13 @@ func scriptDown(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("lnk up: %v\n%s", err, &b.stderr)
 	}
 	ts.Logf("[%s]\n%s", name, &b.stderr)
+}
+
+// crash kills lnk up with no chance to clean up.
+func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
+	b := ts.Value(daemonKey{}).(map[string]*background)["up"]
+	ts.Check(b.cmd.Process.Kill())
+	<-b.ended
 }
 
 // agent runs an ssh-agent until the script ends and sets SSH_AUTH_SOCK.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,6 +21,8 @@ import (
 type statusResult struct {
 	Manager  string         `json:"manager" cbor:"0,keyasint"` // who listens: "lnk up", "systemd", or "" for nobody
 	Services []serviceState `json:"services" cbor:"1,keyasint"`
+	Events   string         `json:"events" cbor:"2,keyasint"`   // the folder of the bus's stored events
+	Projects string         `json:"projects" cbor:"3,keyasint"` // the folder of the repositories
 }
 
 type serviceState struct {
@@ -40,21 +43,28 @@ started again). It asks whoever listens on the sockets, lnk up or systemd, and n
 		cannot: "show the status",
 		exits:  []int{exitUnavailable, exitDeadline},
 		run:    a.status,
-		text: func(w io.Writer, r statusResult) error {
-			if len(r.Services) == 0 {
-				_, err := io.WriteString(w, "nothing listens: run lnk up, or lnk service install\n")
-				return err
-			}
-			return table(w, "SERVICE\tSTATE\tPID\tSOCKET", func(row func(...any)) {
-				for _, s := range r.Services {
-					row(s.Name, s.State, pidOrDash(s.PID), s.Socket)
-					if s.Error != "" {
-						row("  " + s.Error)
-					}
-				}
-			})
-		},
+		text:   printStatus,
 	}.command(a)
+}
+
+func printStatus(w io.Writer, r statusResult) error {
+	if len(r.Services) == 0 {
+		_, err := io.WriteString(w, "nothing listens: run lnk up, or lnk service install\n")
+		return err
+	}
+	err := table(w, "SERVICE\tSTATE\tPID\tSOCKET", func(row func(...any)) {
+		for _, s := range r.Services {
+			row(s.Name, s.State, pidOrDash(s.PID), s.Socket)
+			if s.Error != "" {
+				row("  " + s.Error)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\nevents are in %s, projects in %s\n", r.Events, r.Projects)
+	return err
 }
 
 func pidOrDash(pid int) string {
@@ -71,16 +81,19 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
+	r := statusResult{Services: []serviceState{}, Events: filepath.Join(dirs.State, "bus"), Projects: dirs.Storage()}
 	states, err := supervisor.Status(ctx, dirs)
 	switch {
 	case err == nil:
-		return statusResult{"lnk up", fromUp(states)}, nil
+		r.Manager, r.Services = "lnk up", fromUp(states)
 	case !errors.Is(err, supervisor.ErrNotRunning):
 		return statusResult{}, err
-	case !a.unitsInstalled():
-		return statusResult{Services: []serviceState{}}, nil
+	case a.unitsInstalled():
+		r.Manager = "systemd"
+		r.Services, err = a.statusOfUnits(ctx)
+		return r, err
 	}
-	return a.statusOfUnits(ctx)
+	return r, nil
 }
 
 // statusTimeout bounds the question to lnk up, which answers from memory, or to systemd.
@@ -98,17 +111,17 @@ func fromUp(states []supervisor.ServiceState) []serviceState {
 	return list
 }
 
-func (a *app) statusOfUnits(ctx context.Context) (statusResult, error) {
+func (a *app) statusOfUnits(ctx context.Context) ([]serviceState, error) {
 	manager, err := units.NewManager(a.Environ(), false)
 	if err != nil {
-		return statusResult{}, err
+		return nil, err
 	}
 	states, err := manager.Status(ctx)
-	r := statusResult{"systemd", make([]serviceState, 0, len(states))}
+	list := make([]serviceState, 0, len(states))
 	for _, s := range states {
-		r.Services = append(r.Services, serviceState{s.Name, s.Socket, s.State, s.PID, s.Restarts, failure(s)})
+		list = append(list, serviceState{s.Name, s.Socket, s.State, s.PID, s.Restarts, failure(s)})
 	}
-	return r, err
+	return list, err
 }
 
 func failure(s units.Status) string {

@@ -80,7 +80,11 @@ func (a *app) subscribe(ctx context.Context, args subArgs) error {
 		return err
 	}
 	defer client.Close()
-	return (&consumer{app: a, args: args, position: position}).run(ctx, client.Subscribe(ctx, args.Pattern, start))
+	err = (&consumer{app: a, args: args, position: position}).run(ctx, client.Subscribe(ctx, args.Pattern, start))
+	if args.Timeout > 0 && errors.Is(err, ipc.DeadlineExceeded) {
+		return ipc.Errorf(ipc.DeadlineExceeded, "the time limit of %s passed", args.Timeout)
+	}
+	return err
 }
 
 func (args subArgs) check() error {
