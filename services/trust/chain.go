@@ -21,9 +21,9 @@ func (s Signing) Complete() bool {
 
 // SigningOf counts the signatures of root; previous is the version before, nil for the first.
 func SigningOf(root, previous *Root) Signing {
-	s := Signing{Own: root.roles[RoleRoot].progress(root.payload, root.signatures)}
+	s := Signing{Own: root.roles[RoleRoot].progress(root.payload, root.signatures, root.good)}
 	if previous != nil {
-		p := previous.roles[RoleRoot].progress(root.payload, root.signatures)
+		p := previous.roles[RoleRoot].progress(root.payload, root.signatures, root.good)
 		s.Previous = &p
 	}
 	return s

@@ -33,6 +33,7 @@ type Root struct {
 	md         *metadata.Metadata[metadata.RootType]
 	roles      map[string]Role
 	signatures []Signature
+	good       verified
 }
 
 // RootSpec is what a new root document says.
@@ -204,6 +205,9 @@ func (r *Root) Version() int64 { return r.md.Signed.Version }
 
 // Expires returns the time after which TUF clients refuse to go on with the document.
 func (r *Root) Expires() time.Time { return r.md.Signed.Expires }
+
+// ConsistentSnapshot reports whether file names carry versions, as everything that this suite publishes does.
+func (r *Root) ConsistentSnapshot() bool { return r.md.Signed.ConsistentSnapshot }
 
 // Role returns one of the four top-level roles, RoleRoot and so on; an empty role for any other name.
 func (r *Root) Role(name string) Role {

@@ -58,5 +58,10 @@ func AddSignature(root, previous *Root, sig Signature) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot add signature: %w", err)
 	}
-	return ParseRoot(data)
+	if len(data) > MaxRoot {
+		return nil, ipc.Errorf(ipc.TooLarge, "root document would have %d bytes, the limit is %d", len(data), MaxRoot)
+	}
+	next := *root
+	next.data, next.signatures, next.good = data, placeSignature(root.signatures, sig), root.good.with(sig)
+	return &next, nil
 }
