@@ -70,6 +70,11 @@ func (a *app) subscribe(ctx context.Context, args subArgs) error {
 	if err != nil {
 		return ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
+	return a.follow(ctx, args, position, start)
+}
+
+// follow deals with events until there are enough, the time is over, or nobody reads what it prints.
+func (a *app) follow(ctx context.Context, args subArgs, position *position, start pubsub.Start) error {
 	if args.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, args.Timeout)
@@ -80,8 +85,16 @@ func (a *app) subscribe(ctx context.Context, args subArgs) error {
 		return err
 	}
 	defer client.Close()
+	ctx, stop, err := whileRead(ctx, a.Stdout)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	err = (&consumer{app: a, args: args, position: position}).run(ctx, client.Subscribe(ctx, args.Pattern, start))
-	if args.Timeout > 0 && errors.Is(err, ipc.DeadlineExceeded) {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errReaderGone):
+		return errReaderGone
+	case args.Timeout > 0 && errors.Is(err, ipc.DeadlineExceeded):
 		return ipc.Errorf(ipc.DeadlineExceeded, "the time limit of %s passed", args.Timeout)
 	}
 	return err
