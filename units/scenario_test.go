@@ -22,6 +22,7 @@ func runScenarios(t *testing.T) {
 	t.Run("short path", r.testShortPath)
 	t.Run("idle exit", r.testIdleExit)
 	t.Run("crash", r.testCrash)
+	t.Run("bus", r.testBus)
 	t.Run("missing program", r.testMissingProgram)
 	t.Run("quick activations", r.testQuickActivations)
 	t.Run("exit race", r.testExitRace)
@@ -31,6 +32,7 @@ func runScenarios(t *testing.T) {
 	t.Run("uninstall", r.testUninstall)
 	t.Run("push", r.testPush)
 	t.Run("package", r.testPackage)
+	t.Run("runtime", r.testRuntime)
 }
 
 func (r *rig) testInstall(t *testing.T) {
@@ -139,8 +141,14 @@ func idle(d string) string {
 
 func (r *rig) testCrash(t *testing.T) {
 	id, socket := r.peer(t, 4)
-	service := "lnk-gitd@" + string(id) + ".service"
 	mustAsk(t, socket)
+	r.crash(t, "lnk-gitd@"+string(id)+".service")
+	mustAsk(t, socket)
+}
+
+// crash kills a daemon and waits for the manager to start it again.
+func (r *rig) crash(t *testing.T, service string) {
+	t.Helper()
 	pid, err := strconv.Atoi(r.show(t, service, "MainPID")["MainPID"])
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +157,21 @@ func (r *rig) testCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.expect(t, service, "ActiveState=active", "NRestarts=1")
-	mustAsk(t, socket)
+}
+
+// testBus is both for the bus.
+func (r *rig) testBus(t *testing.T) {
+	r.dropIn(t, "lnk-busd", "[Service]\nExecStart=\nExecStart=/run/lnk/bin/lnk-busd --idle=200ms\n")
+	r.do(t, "daemon-reload")
+	r.do(t, "stop", "lnk-busd.service")
+	for range 2 {
+		r.greet(t)
+		r.expect(t, "lnk-busd.service", "ActiveState=inactive", "Result=success", "NRestarts=0")
+	}
+	r.do(t, "revert", "lnk-busd.service")
+	r.greet(t)
+	r.crash(t, "lnk-busd.service")
+	r.greet(t)
 }
 
 // testMissingProgram: while the program is gone, callers wait; when it is back, they are answered.
@@ -282,4 +304,23 @@ func (r *rig) testPackage(t *testing.T) {
 	r.greet(t) // uninstall is not for what a package brought
 	u.run("lnk", "service", "disable")
 	r.expect(t, "lnk-busd.socket", "ActiveState=inactive", "UnitFileState=disabled")
+}
+
+// testRuntime: units for until the next log-out.
+func (r *rig) testRuntime(t *testing.T) {
+	m, err := NewManager(os.Environ(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Install(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	r.greet(t)
+	r.expect(t, "lnk-busd.socket", "UnitFileState=enabled-runtime")
+	if err := m.Uninstall(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(m.Folder + "/user/lnk-*"); len(left) > 0 || exists(r.dirs.Socket("bus", "")) {
+		t.Errorf("left: %v", left)
+	}
 }
