@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/supervisor"
+	"github.com/lnk-suite/lnk/units"
 )
 
 func profileCommand(a *app) *cobra.Command {
@@ -48,7 +50,8 @@ func profileCreate(a *app) *cobra.Command {
 		name:  "create",
 		short: "make a device key, load it into the agent, print the peer id",
 		long: `Create makes an Ed25519 key in an encrypted OpenSSH file, loads it into your ssh-agent and prints the peer id alone. Where no
-profile is active yet, the new one becomes it. If the agent does not take the key, nothing is left behind.
+profile is active yet, the new one becomes it. Its socket listens from then on, if lnk up runs or the units are enabled. If
+the agent does not take the key, nothing is left behind.
 
 The passphrase is the first line of --passphrase-file; without it, it is asked for twice on the terminal, or through the
 program in SSH_ASKPASS where there is none.`,
@@ -85,20 +88,34 @@ func (a *app) createProfile(ctx context.Context, args profileCreateArgs) (profil
 	if err := activateFirst(dirs, p.Name); err != nil {
 		return profileInfo{}, err
 	}
-	a.announce(ctx, dirs)
+	a.announce(ctx, dirs, p)
 	return a.showProfile(ctx, profileName{args.Name})
 }
 
-// announce makes whoever listens on the sockets listen on those of a new profile, or says how.
-func (a *app) announce(ctx context.Context, dirs profile.Dirs) {
+// announce makes whoever listens on the sockets listen on that of a new profile, too.
+func (a *app) announce(ctx context.Context, dirs profile.Dirs, p profile.Profile) {
 	err := supervisor.Reload(ctx, dirs)
-	switch {
-	case err == nil:
-	case !errors.Is(err, supervisor.ErrNotRunning):
-		a.note("its socket does not listen yet: %v", err)
-	case a.unitsInstalled():
-		a.note("hint: lnk service enable makes its socket listen")
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		err = a.enableSocket(ctx, p)
 	}
+	if err != nil {
+		a.note("the socket of profile %s does not listen yet: %v", p.Name, err)
+		a.note("hint: lnk service enable")
+	}
+}
+
+// enableSocket does nothing unless the units are installed and enabled.
+func (a *app) enableSocket(ctx context.Context, p profile.Profile) error {
+	manager, ok := a.installedUnits()
+	if !ok {
+		return nil
+	}
+	states, err := manager.Status(ctx)
+	listens := func(s units.Status) bool { return s.State != units.Stopped }
+	if err != nil || !slices.ContainsFunc(states, listens) {
+		return err
+	}
+	return manager.Enable(ctx, []peer.ID{p.Peer})
 }
 
 // activateFirst makes a profile the active one if there is none.

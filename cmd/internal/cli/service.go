@@ -96,8 +96,8 @@ func serviceInstall(a *app) *cobra.Command {
 		name:  "install",
 		short: "write the units and listen on the sockets",
 		long: `Install writes the units for this lnk's daemons into ~/.config/systemd and enables the sockets of the bus and of every profile.
-To install again is to update: a daemon whose unit changed is ended, and the next connection starts the new one. After making
-another profile, lnk service enable makes its socket listen. A running lnk up has to end first.`,
+To install again is to update: a daemon whose unit changed is ended, and the next connection starts the new one. The
+sockets of a profile that is made later are enabled with it. A running lnk up has to end first.`,
 		cannot: "install the units",
 		exits:  []int{exitConflict, exitUnavailable},
 		run: func(ctx context.Context, args serviceInstallArgs) error {

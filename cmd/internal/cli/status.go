@@ -88,9 +88,10 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 		r.Manager, r.Services = "lnk up", fromUp(states)
 	case !errors.Is(err, supervisor.ErrNotRunning):
 		return statusResult{}, err
-	case a.unitsInstalled():
+	}
+	if manager, ok := a.installedUnits(); ok && r.Manager == "" {
 		r.Manager = "systemd"
-		r.Services, err = a.statusOfUnits(ctx)
+		r.Services, err = statusOfUnits(ctx, manager)
 		return r, err
 	}
 	return r, nil
@@ -111,11 +112,7 @@ func fromUp(states []supervisor.ServiceState) []serviceState {
 	return list
 }
 
-func (a *app) statusOfUnits(ctx context.Context) ([]serviceState, error) {
-	manager, err := units.NewManager(a.Environ(), false)
-	if err != nil {
-		return nil, err
-	}
+func statusOfUnits(ctx context.Context, manager *units.Manager) ([]serviceState, error) {
 	states, err := manager.Status(ctx)
 	list := make([]serviceState, 0, len(states))
 	for _, s := range states {
@@ -131,17 +128,21 @@ func failure(s units.Status) string {
 	return s.Result
 }
 
-// unitsInstalled looks for our units where systemd does, because to ask systemd costs a process.
-func (a *app) unitsInstalled() bool {
-	const unit = "user/lnk-busd.socket"
-	folders := []string{"/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
-	for _, runtime := range []bool{false, true} {
-		if manager, err := units.NewManager(a.Environ(), runtime); err == nil {
-			folders = append(folders, manager.Folder)
-		}
+// installedUnits returns the service manager if our units are installed. It looks for them where systemd does, because to
+// ask systemd costs a process.
+func (a *app) installedUnits() (*units.Manager, bool) {
+	session, errSession := units.NewManager(a.Environ(), true)
+	user, errUser := units.NewManager(a.Environ(), false)
+	if errUser != nil {
+		return nil, false
 	}
-	return slices.ContainsFunc(folders, func(folder string) bool {
-		_, err := os.Stat(filepath.Join(folder, unit))
-		return err == nil
-	})
+	if errSession == nil && hasUnits(session.Folder) {
+		return session, true
+	}
+	return user, slices.ContainsFunc([]string{user.Folder, "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}, hasUnits)
+}
+
+func hasUnits(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "user/lnk-busd.socket"))
+	return err == nil
 }

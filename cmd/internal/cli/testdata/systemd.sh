@@ -55,19 +55,21 @@ await "^gitd-$peer *sleeping"
 lnk project verify
 lnk service status
 
-say 'the socket of a new profile'
+say 'the socket of a new profile listens by itself'
 ssh-keygen -q -t ed25519 -N '' -f ../id2
-other=$(lnk profile create other --key ../id2 2>../note)
-grep -q 'lnk service enable' ../note || fail "no hint: $(cat ../note)"
-lnk service enable
+other=$(lnk profile create other --key ../id2)
 await "^gitd-$other *sleeping"
 lnk --profile other project list
 
 say 'disable, enable, uninstall'
 lnk service disable
 expect 7 lnk topics
+ssh-keygen -q -t ed25519 -N '' -f ../id3
+lnk profile create third --key ../id3
+expect 7 lnk --profile third project list
 lnk service enable
 lnk topics
+lnk --profile third project list
 lnk service uninstall
 lnk status | grep -q '^nothing listens' || fail 'something is left'
 expect 7 lnk topics
