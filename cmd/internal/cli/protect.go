@@ -21,11 +21,21 @@ func protect(root *cobra.Command, args []string) []string {
 	if found.Annotations[verbatimKey] != "" && !slices.Contains(args[at+1:min(at+2, len(args))], "--help") {
 		return slices.Insert(slices.Clone(args), at+1, "--")
 	}
+	args = joinRetry(found, args)
 	exec := slices.Index(args, "--exec")
 	if found.Flags().Lookup("exec") == nil || exec < 0 || exec+2 >= len(args) || slices.Contains(args[:exec], "--") {
 		return args
 	}
 	return slices.Insert(slices.Clone(args), exec+2, "--")
+}
+
+// joinRetry makes one word of the value of "lnk sub … --fail retry N".
+func joinRetry(found *cobra.Command, args []string) []string {
+	fail := slices.Index(args, "--fail")
+	if found.Flags().Lookup("fail") == nil || fail < 0 || fail+2 >= len(args) || args[fail+1] != "retry" {
+		return args
+	}
+	return slices.Replace(slices.Clone(args), fail+1, fail+3, "retry:"+args[fail+2])
 }
 
 // commandIndex returns where the first word is that is neither a global flag nor the value of one, or -1.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lnk-suite/lnk/ipc"
 )
 
 // programs is the folder of the real programs, which TestMain builds once.
@@ -49,12 +52,13 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata/script",
 		Setup: setupScript,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"up":     scriptUp,
-			"down":   scriptDown,
-			"crash":  scriptCrash,
-			"agent":  scriptAgent,
-			"status": scriptStatus,
-			"await":  scriptAwait,
+			"up":      scriptUp,
+			"down":    scriptDown,
+			"crash":   scriptCrash,
+			"agent":   scriptAgent,
+			"status":  scriptStatus,
+			"await":   scriptAwait,
+			"formats": scriptFormats,
 		},
 		RequireExplicitExec: true,
 	})
@@ -218,5 +222,20 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("gave up waiting for: %s", strings.Join(args, " "))
 		}
+	}
+}
+
+// formats ARGS… runs lnk with -o json and -o cbor and expects well-formed results: a value per line, one item.
+func scriptFormats(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("lnk", append([]string{"-o", "json"}, args...)...))
+	out := ts.ReadFile("stdout")
+	for line := range strings.Lines(out) {
+		if !json.Valid([]byte(line)) {
+			ts.Fatalf("not JSON: %s", line)
+		}
+	}
+	ts.Check(ts.Exec("lnk", append([]string{"-o", "cbor"}, args...)...))
+	if _, err := ipc.Diagnostic([]byte(ts.ReadFile("stdout"))); err != nil || out == "" {
+		ts.Fatalf("JSON is %q, CBOR %q: %v", out, ts.ReadFile("stdout"), err)
 	}
 }

@@ -145,20 +145,19 @@ type failPolicy struct {
 	retries int
 }
 
-// UnmarshalText accepts stop, skip and retry:N.
+// UnmarshalText accepts stop, skip and retry:N, the last with a space, too.
 func (p *failPolicy) UnmarshalText(text []byte) error {
-	times, retry := strings.CutPrefix(string(text), "retry:")
+	word, times, _ := strings.Cut(strings.Replace(string(text), " ", ":", 1), ":")
+	n, err := strconv.ParseUint(times, 10, 16)
 	switch {
-	case string(text) == "stop":
+	case word == "stop" && times == "":
 		*p = failPolicy{}
-		return nil
-	case string(text) == "skip":
+	case word == "skip" && times == "":
 		*p = failPolicy{skip: true}
-		return nil
-	case retry:
-		n, err := strconv.ParseUint(times, 10, 16)
+	case word == "retry" && err == nil:
 		*p = failPolicy{retries: int(n)}
-		return err
+	default:
+		return errors.New("want stop, retry:N or skip")
 	}
-	return errors.New("want stop, retry:N or skip")
+	return nil
 }
