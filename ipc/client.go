@@ -140,6 +140,7 @@ func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) e
 		if err := pause(ctx, attempt, deadline); err != nil {
 			return callError(err, method)
 		}
+		p.detach()
 	}
 }
 

@@ -55,6 +55,16 @@ func (p *pendingCall) check() error {
 	return nil
 }
 
+// detach makes p independent of a connection that may still be writing its frame.
+func (p *pendingCall) detach() {
+	if p.size < largeFrame/2 {
+		return // small frames were copied
+	}
+	fresh := takeScratch()
+	fresh.b = append(fresh.b, p.out.payload()[:p.size]...)
+	p.out = fresh
+}
+
 // wait returns the outcome of a call that has ended or is just about to.
 func (p *pendingCall) wait() error {
 	if p.stream != nil {

@@ -11,6 +11,7 @@ func (k *clientConn) read() {
 	defer k.client.forget(k)
 	err := k.readAnswers()
 	_ = k.net.Close()
+	k.out.stop()
 	k.stopWatching()
 	k.lose(err)
 }
@@ -77,6 +78,7 @@ func (k *clientConn) fail(rq []byte, err error) error {
 		return err
 	}
 	if errors.Is(err, GoingAway) {
+		k.client.retire(k)
 		err = errNotExecuted
 	}
 	k.mu.Lock()
@@ -111,9 +113,10 @@ func (k *clientConn) announced(r *response) error {
 	k.client.retire(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.gone = errNotExecuted
 	k.leaving++
-	if k.gone == nil {
-		k.gone = errNotExecuted
+	if k.leaving > 1 {
+		return io.EOF // all answers that there will be have come
 	}
 	return nil
 }

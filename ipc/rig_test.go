@@ -3,11 +3,14 @@ package ipc
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A rig is a server, its clients and the pipes between them. It is for synctest: at the end of the bubble every goroutine
@@ -30,11 +33,37 @@ func bubble(t *testing.T, s *Server, f func(t *testing.T, r *rig)) {
 	})
 }
 
-// connect returns the client's end of a new connection. Drain may be nil.
+// connect returns the client's end of a new connection. When drain closes, the server reads the end of its input, as
+// ipc/activate arranges; nil for never.
 func (r *rig) connect(drain <-chan struct{}) net.Conn {
 	ours, theirs := net.Pipe()
-	r.served.Go(func() { r.server.ServeConn(r.ctx, theirs, drain) })
+	end := &drainedConn{Conn: theirs, drain: drain}
+	r.served.Go(func() { r.server.ServeConn(r.ctx, end, drain) })
+	if drain != nil {
+		go func() {
+			<-drain
+			theirs.SetReadDeadline(time.Now())
+		}()
+	}
 	return ours
+}
+
+// A drainedConn reads io.EOF once drain is closed, like a socket after CloseRead.
+type drainedConn struct {
+	net.Conn
+	drain <-chan struct{}
+}
+
+func (c *drainedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case <-c.drain:
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = io.EOF
+		}
+	default:
+	}
+	return n, err
 }
 
 // client returns a client whose connections are told to go away by closing the channels, one for each in turn.

@@ -13,13 +13,12 @@ import (
 // A schema is what the wire may hold for a Go type. The codec converts generously (null to "", a list of numbers to
 // bytes, missing fields to zeros); the schema is what makes decoding strict.
 type schema struct {
-	kind     kind
-	nullable bool
-	length   uint64 // of a fixed byte string or list, if fixed
-	fixed    bool
-	key      *schema       // of a dict
-	elem     *schema       // of a list or dict
-	fields   []schemaField // of a record, in the order of their keys
+	kind   kind
+	fixed  bool // the byte string or list has exactly length bytes or elements
+	length uint64
+	key    *schema       // of a dict
+	elem   *schema       // of a list, a dict, or what may be null
+	fields []schemaField // of a record, in the order of their keys
 }
 
 type kind uint8

@@ -172,15 +172,13 @@ func (w *writer) settle(out segment, n int, err error) (next segment) {
 	}
 	first := err != nil && w.err == nil
 	if first {
-		w.err = err
-		w.large, w.pending, w.busy = nil, nil, false
-	} else {
+		w.failLocked(err)
+	}
+	w.busy = false
+	if w.err == nil {
 		next = w.takeLocked()
 	}
-	if w.room != nil {
-		close(w.room)
-		w.room = nil
-	}
+	w.wakeLocked()
 	w.mu.Unlock()
 	if first && w.lost != nil {
 		w.lost()
@@ -228,7 +226,47 @@ func (w *writer) writeNow(fd uintptr) bool {
 	}
 }
 
-// sent reports whether everything up to position end reached the kernel.
+func (w *writer) failLocked(err error) {
+	w.err = err
+	w.large, w.pending = nil, nil
+	w.wakeLocked()
+}
+
+func (w *writer) wakeLocked() {
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
+}
+
+// stop fails whatever is sent from now on, and waits until nobody writes any more: only then is it certain what was sent,
+// as the peer may act on a frame before the call that wrote it returns. The connection must be closed already.
+func (w *writer) stop() {
+	w.mu.Lock()
+	if w.err == nil {
+		w.failLocked(net.ErrClosed)
+	}
+	w.mu.Unlock()
+	for {
+		room := w.writing()
+		if room == nil {
+			return
+		}
+		<-room
+	}
+}
+
+// writing returns a channel to wait for if somebody writes.
+func (w *writer) writing() (room <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.busy {
+		return nil
+	}
+	return w.roomLocked()
+}
+
+// sent reports whether everything up to position end reached the kernel. It is certain after a failure or stop.
 func (w *writer) sent(end uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
