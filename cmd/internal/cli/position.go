@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -17,9 +18,10 @@ import (
 // A position is how far lnk sub --durable NAME has come: a file <state>/sub/NAME, held by one process at a time. A position
 // without a file only counts.
 type position struct {
-	path string   // empty: nothing is stored
-	lock *os.File // held while the position is open
-	last uint64   // everything up to here was dealt with, before this process
+	path string    // empty: nothing is stored
+	lock *os.File  // held while the position is open
+	last uint64    // everything up to here was dealt with, before this process
+	born time.Time // of the stream whose numbers these are
 
 	mu sync.Mutex
 	// in flight or done, in the order in which they were received; the first one is in flight
@@ -32,7 +34,8 @@ type openEvent struct {
 }
 
 type storedPosition struct {
-	Seq uint64 `json:"seq"`
+	Seq  uint64    `json:"seq"`
+	Born time.Time `json:"born"`
 }
 
 func openPosition(dirs profile.Dirs, name string) (*position, error) {
@@ -61,8 +64,19 @@ func openPosition(dirs profile.Dirs, name string) (*position, error) {
 		p.close()
 		return nil, fmt.Errorf("cannot read the position %s: %w", p.path, err)
 	}
-	p.last = stored.Seq
+	p.last, p.born = stored.Seq, stored.Born
 	return p, nil
+}
+
+// meet compares the position with the stream that there is now. It returns false if that began anew since, so that its
+// numbers name other events: then nothing of it was dealt with.
+func (p *position) meet(born time.Time) bool {
+	same := p.last == 0 || p.born.Equal(born)
+	if !same {
+		p.last = 0
+	}
+	p.born = born
+	return same
 }
 
 func (p *position) acquire(name string) error {
@@ -101,7 +115,7 @@ func (p *position) done(seq uint64) error {
 	if upTo == 0 || p.path == "" {
 		return nil
 	}
-	data, err := json.Marshal(storedPosition{upTo})
+	data, err := json.Marshal(storedPosition{upTo, p.born})
 	if err != nil {
 		return err
 	}

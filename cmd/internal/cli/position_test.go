@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -25,13 +26,16 @@ func open(t *testing.T, dirs profile.Dirs) *position {
 func TestPositionWaitsForEarlierEvents(t *testing.T) {
 	dirs := profile.Dirs{State: t.TempDir()}
 	p := open(t, dirs)
+	if !p.meet(time.Unix(1, 0).UTC()) {
+		t.Error("a new position belongs to another stream")
+	}
 	for _, seq := range []uint64{3, 7, 9, 12} {
 		p.begin(seq)
 	}
 	for _, step := range []struct {
 		done   uint64
 		stored string
-	}{{7, ""}, {9, ""}, {3, `{"seq":9}`}, {12, `{"seq":12}`}} {
+	}{{7, ""}, {9, ""}, {3, `{"seq":9,"born":"1970-01-01T00:00:01Z"}`}, {12, `{"seq":12,"born":"1970-01-01T00:00:01Z"}`}} {
 		if err := p.done(step.done); err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +47,10 @@ func TestPositionWaitsForEarlierEvents(t *testing.T) {
 	p.close()
 	if again := open(t, dirs); again.last != 12 {
 		t.Errorf("the next one begins behind %d, want 12", again.last)
+	} else if !again.meet(time.Unix(1, 0)) || again.last != 12 {
+		t.Error("the stream is taken for another")
+	} else if again.meet(time.Unix(2, 0)) || again.last != 0 {
+		t.Error("a stream that began anew is taken for the old one")
 	}
 }
 

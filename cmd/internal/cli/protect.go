@@ -31,7 +31,10 @@ func protect(root *cobra.Command, args []string) []string {
 
 // joinRetry makes one word of the value of "lnk sub … --fail retry N".
 func joinRetry(found *cobra.Command, args []string) []string {
-	fail := slices.Index(args, "--fail")
+	fail, exec := slices.Index(args, "--fail"), slices.Index(args, "--exec")
+	if exec >= 0 && exec < fail {
+		return args // the program's
+	}
 	if found.Flags().Lookup("fail") == nil || fail < 0 || fail+2 >= len(args) || args[fail+1] != "retry" {
 		return args
 	}

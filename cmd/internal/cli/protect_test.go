@@ -21,6 +21,7 @@ func TestProtect(t *testing.T) {
 		{"sub p --exec ls", "sub p --exec ls"},
 		{"sub p -- --exec ls -l", "sub p -- --exec ls -l"},
 		{"sub p --fail retry 3 --exec ls -l", "sub p --fail retry:3 --exec ls -- -l"},
+		{"sub p --exec ls --fail retry 3", "sub p --exec ls -- --fail retry 3"},
 		{"sub p --fail skip --exec ls retry 3", "sub p --fail skip --exec ls -- retry 3"},
 		{"status --exec ls -l", "status --exec ls -l"},
 		{"frob --exec ls -l", "frob --exec ls -l"},

@@ -66,15 +66,14 @@ func (a *app) subscribe(ctx context.Context, args subArgs) error {
 		return err
 	}
 	defer position.close()
-	start, err := startFrom(args, position.last, time.Now())
-	if err != nil {
+	if _, err := startFrom(args, 0, time.Now()); err != nil { // before the bus is asked
 		return ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
-	return a.follow(ctx, args, position, start)
+	return a.follow(ctx, args, position)
 }
 
 // follow deals with events until there are enough, the time is over, or nobody reads what it prints.
-func (a *app) follow(ctx context.Context, args subArgs, position *position, start pubsub.Start) error {
+func (a *app) follow(ctx context.Context, args subArgs, position *position) error {
 	if args.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, args.Timeout)
@@ -85,6 +84,10 @@ func (a *app) follow(ctx context.Context, args subArgs, position *position, star
 		return err
 	}
 	defer client.Close()
+	start, err := a.begin(ctx, client, args, position)
+	if err != nil {
+		return err
+	}
 	ctx, stop, err := whileRead(ctx, a.Stdout)
 	if err != nil {
 		return err
@@ -110,6 +113,23 @@ func (args subArgs) check() error {
 		return errors.New("--jobs must be at least 1")
 	}
 	return nil
+}
+
+// begin says where the subscription begins, now that the bus can be asked whether it still is the one of the position.
+func (a *app) begin(ctx context.Context, client *pubsub.Client, args subArgs, position *position) (pubsub.Start, error) {
+	if args.Durable == "" {
+		return startFrom(args, 0, time.Now())
+	}
+	state, err := client.State(ctx)
+	if err != nil {
+		return pubsub.Start{}, err
+	}
+	lost := position.last + 1
+	if position.meet(state.Since) {
+		return startFrom(args, position.last, time.Now())
+	}
+	a.note("gap: %v", &pubsub.GapError{From: lost})
+	return pubsub.Start{All: true, UntilCurrent: args.UntilCurrent}, nil
 }
 
 // startFrom says where to begin: behind the remembered position if there is one, else as --replay wants.
