@@ -97,6 +97,9 @@ func wireText(err error) string {
 		return Internal.String()
 	}
 	text := err.Error()
+	if err == context.Canceled || err == context.DeadlineExceeded {
+		text = CodeOf(err).String() // Go's words for it are not ours
+	}
 	if hint := HintOf(err); hint != "" {
 		text += hintMark + hint
 	}
