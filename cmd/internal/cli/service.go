@@ -134,29 +134,30 @@ func serviceEnable(a *app) *cobra.Command {
 }
 
 func serviceDisable(a *app) *cobra.Command {
-	return action[serviceScope]{
+	return serviceStep(a, action[serviceScope]{
 		name:   "disable",
 		short:  "end the daemons and close the sockets",
 		long:   "Disable ends every daemon and lets none start again until lnk service enable. The units stay installed.",
 		cannot: "disable the units",
-		exits:  []int{exitUnavailable},
-		run: func(ctx context.Context, scope serviceScope) error {
-			return a.withManager(scope, func(m *units.Manager) error { return m.Disable(ctx) })
-		},
-	}.command(a)
+	}, (*units.Manager).Disable)
 }
 
 func serviceUninstall(a *app) *cobra.Command {
-	return action[serviceScope]{
+	return serviceStep(a, action[serviceScope]{
 		name:   "uninstall",
 		short:  "disable and remove the units",
 		long:   "Uninstall ends every daemon, closes the sockets and removes what install wrote. Keys, repositories and events stay.",
 		cannot: "uninstall the units",
-		exits:  []int{exitUnavailable},
-		run: func(ctx context.Context, scope serviceScope) error {
-			return a.withManager(scope, func(m *units.Manager) error { return m.Uninstall(ctx) })
-		},
-	}.command(a)
+	}, (*units.Manager).Uninstall)
+}
+
+// serviceStep makes the command of a step that needs nothing but the service manager.
+func serviceStep(a *app, command action[serviceScope], step func(*units.Manager, context.Context) error) *cobra.Command {
+	command.exits = []int{exitUnavailable}
+	command.run = func(ctx context.Context, scope serviceScope) error {
+		return a.withManager(scope, func(m *units.Manager) error { return step(m, ctx) })
+	}
+	return command.command(a)
 }
 
 func serviceStatus(a *app) *cobra.Command {

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -44,15 +45,20 @@ func TestJSONThroughCBOR(t *testing.T) {
 	}
 }
 
+// plainText is any text that is not in the notation of bytes.
+func plainText() *rapid.Generator[string] {
+	return rapid.String().Filter(func(s string) bool { return !strings.HasPrefix(s, "h'") })
+}
+
 func jsonValue(depth int) *rapid.Generator[any] {
 	simple := []*rapid.Generator[any]{
-		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.String().AsAny(), rapid.Int64().AsAny(),
+		rapid.Just[any](nil), rapid.Bool().AsAny(), plainText().AsAny(), rapid.Int64().AsAny(),
 	}
 	if depth == 0 {
 		return rapid.OneOf(simple...)
 	}
 	inner := jsonValue(depth - 1)
-	return rapid.OneOf(append(simple, rapid.SliceOfN(inner, 0, 4).AsAny(), rapid.MapOfN(rapid.String(), inner, 0, 4).AsAny())...)
+	return rapid.OneOf(append(simple, rapid.SliceOfN(inner, 0, 4).AsAny(), rapid.MapOfN(plainText(), inner, 0, 4).AsAny())...)
 }
 
 // TestJSONThroughCBORProperty: any JSON value comes back as it was, apart from strings in the notation of bytes.
@@ -64,7 +70,7 @@ func TestJSONThroughCBORProperty(t *testing.T) {
 		}
 		got, err := roundTrip(string(want))
 		if err != nil {
-			t.Skip("a string that looks like malformed bytes, or keys that fall together")
+			t.Fatalf("%s: %v", want, err)
 		}
 		var a, b any
 		if json.Unmarshal(want, &a) != nil || json.Unmarshal([]byte(got), &b) != nil || !reflect.DeepEqual(a, b) {
