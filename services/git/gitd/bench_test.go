@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +17,58 @@ import (
 // and report how many times as long lnk:// takes: the ratio of medians, and of the fastest rounds.
 
 // rounds collects the times of both sides.
-type rounds struct{ file, lnk []time.Duration }
-
-// add runs one round; who comes first alternates, as the second finds warmer caches.
-func (x *rounds) add(file, lnk func()) {
-	if len(x.file)%2 == 0 {
-		x.file = append(x.file, timed(file))
-		x.lnk = append(x.lnk, timed(lnk))
-		return
-	}
-	x.lnk = append(x.lnk, timed(lnk))
-	x.file = append(x.file, timed(file))
+type rounds struct {
+	rig             *rig
+	file, lnk       []time.Duration
+	fileCPU, lnkCPU time.Duration // processor time of everything that took part
 }
 
-func timed(f func()) time.Duration {
+// add runs one round; who comes first alternates, as the second finds warmer caches.
+func (x *rounds) add(file, lnk *exec.Cmd) {
+	if len(x.file)%2 == 0 {
+		x.runFile(file)
+		x.runLnk(lnk)
+		return
+	}
+	x.runLnk(lnk)
+	x.runFile(file)
+}
+
+func (x *rounds) runFile(c *exec.Cmd) {
+	x.file = append(x.file, x.timed(c))
+	x.fileCPU += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+}
+
+func (x *rounds) runLnk(c *exec.Cmd) {
+	before := x.rig.daemonCPU()
+	x.lnk = append(x.lnk, x.timed(c))
+	x.lnkCPU += c.ProcessState.UserTime() + c.ProcessState.SystemTime() + x.rig.daemonCPU() - before
+}
+
+func (x *rounds) timed(c *exec.Cmd) time.Duration {
 	start := time.Now()
-	f()
+	if out, err := c.CombinedOutput(); err != nil {
+		x.rig.t.Fatalf("%v: %v: %s", c.Args, err, out)
+	}
 	return time.Since(start)
+}
+
+// daemonCPU is what both daemons and their children have used, as far as they have ended (proc(5), stat).
+func (r *rig) daemonCPU() time.Duration {
+	const tick = 10 * time.Millisecond
+	var ticks int
+	for _, s := range []*service{r.gitd, r.bus} {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+		if err != nil {
+			continue // not on this system
+		}
+		_, rest, _ := strings.Cut(string(data), ") ")
+		for _, field := range strings.Fields(rest)[11:15] {
+			n, _ := strconv.Atoi(field)
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * tick
 }
 
 func (x *rounds) report(b *testing.B) {
@@ -42,6 +79,8 @@ func (x *rounds) report(b *testing.B) {
 	b.ReportMetric(milliseconds(x.lnk[middle]), "lnk-ms")
 	b.ReportMetric(float64(x.lnk[middle])/float64(x.file[middle]), "ratio")
 	b.ReportMetric(float64(x.lnk[0])/float64(x.file[0]), "ratio-of-best")
+	b.ReportMetric(milliseconds(x.fileCPU)/float64(len(x.file)), "file-cpu-ms")
+	b.ReportMetric(milliseconds(x.lnkCPU)/float64(len(x.lnk)), "lnk-cpu-ms")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -59,19 +98,13 @@ func benchRig(b *testing.B) (r *rig, dir string) {
 	return r, dir
 }
 
-// pushCommand returns git alone, without the test's own work.
-func (r *rig) pushCommand(dir, remote string, refs ...string) func() {
-	return func() {
-		cmd := r.gitCommand(dir, []string{"SSH_AUTH_SOCK=" + r.agent.Path}, append([]string{"push", "-q", remote}, refs...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			r.t.Fatalf("push to %s: %v: %s", remote, err, out)
-		}
-	}
+func (r *rig) pushCommand(dir, remote string, refs ...string) *exec.Cmd {
+	return r.gitCommand(dir, []string{"SSH_AUTH_SOCK=" + r.agent.Path}, append([]string{"push", "-q", remote}, refs...)...)
 }
 
 func BenchmarkPushOneCommit(b *testing.B) {
 	r, dir := benchRig(b)
-	var x rounds
+	x := rounds{rig: r}
 	for b.Loop() {
 		r.commit(dir)
 		x.add(r.pushCommand(dir, "file", "main"), r.pushCommand(dir, "lnk", "main"))
@@ -81,7 +114,7 @@ func BenchmarkPushOneCommit(b *testing.B) {
 
 func BenchmarkPush1000Refs(b *testing.B) {
 	r, dir := benchRig(b)
-	var x rounds
+	x := rounds{rig: r}
 	for i := 0; b.Loop(); i++ {
 		var script strings.Builder
 		for n := range 1000 {
@@ -108,22 +141,15 @@ func BenchmarkClone(b *testing.B) {
 	}
 	r.mustGit(dir, "add", ".")
 	r.mustGit(dir, "commit", "-qm", "data")
-	r.pushCommand(dir, "file", "main")()
-	r.pushCommand(dir, "lnk", "main")()
-	clone := func(remote string) func() {
-		url := r.mustGit(dir, "remote", "get-url", remote)
-		return func() {
-			into := filepath.Join(b.TempDir(), "clone.git")
-			cmd := r.gitCommand(dir, nil, "clone", "-q", "--bare", url, into)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				b.Fatalf("%v: %s", err, out)
-			}
-			os.RemoveAll(into)
-		}
-	}
-	var x rounds
+	r.mustGit(dir, "push", "-q", "file", "main")
+	r.mustGit(dir, "push", "-q", "lnk", "main")
+	x := rounds{rig: r}
 	for b.Loop() {
-		x.add(clone("file"), clone("lnk"))
+		x.add(r.cloneCommand(b, dir, "file"), r.cloneCommand(b, dir, "lnk"))
 	}
 	x.report(b)
+}
+
+func (r *rig) cloneCommand(b *testing.B, dir, remote string) *exec.Cmd {
+	return r.gitCommand(dir, nil, "clone", "-q", "--bare", r.mustGit(dir, "remote", "get-url", remote), filepath.Join(b.TempDir(), "clone.git"))
 }

@@ -3,7 +3,6 @@ package gitd
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,29 +35,21 @@ func (e *engine) command(ctx context.Context, env []string, args ...string) (*ex
 	return cmd, stderr
 }
 
-// serve runs git with a connection as its standard input and output until git is done. It ends git when the other side
-// hangs up. started is called once git runs, with files already passed on; it may be nil.
+// serve runs git with a connection as its standard input and output until git is done. files are passed on; started is
+// called when git has them.
 func (e *engine) serve(ctx context.Context, conn *os.File, env, args []string, files []*os.File, started func()) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	cmd, stderr := e.command(ctx, env, args...)
 	cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = conn, conn, files
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start git: %w", err)
 	}
 	limitProcess(cmd.Process.Pid, e.limits)
-	stop := watchHangup(conn, func() { cancel(errHangup) })
-	defer stop()
-	if started != nil {
-		started()
-	}
+	started()
 	if err := cmd.Wait(); err != nil {
 		return stderr.explain(err, context.Cause(ctx))
 	}
 	return nil
 }
-
-var errHangup = errors.New("the client hung up")
 
 // output runs git to its end and returns what it printed.
 func (e *engine) output(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {

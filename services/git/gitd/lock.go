@@ -50,3 +50,87 @@ func (l *fileLock) unlock() {
 }
 
 func (l *fileLock) close() { l.file.Close() }
+
+// updaterRest is how long an updater waits for another push.
+const updaterRest = 10 * time.Second
+
+// acquire waits until the caller is the only one who changes our refs, in this process and others.
+func (r *repository) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if r.lock == nil {
+		r.lock, err = openLock(r.lockAt)
+	}
+	if err == nil {
+		err = r.lock.lock(ctx)
+	}
+	if err != nil {
+		<-r.turn
+		return nil, err
+	}
+	return r.release, nil
+}
+
+func (r *repository) release() {
+	r.lock.unlock()
+	if r.updater == nil {
+		r.lock.close()
+		r.lock = nil
+	} else if r.rest == nil {
+		r.rest = time.AfterFunc(updaterRest, r.relax)
+	} else {
+		r.rest.Reset(updaterRest)
+	}
+	<-r.turn
+}
+
+// relax ends an updater that nobody has needed for a while.
+func (r *repository) relax() {
+	select {
+	case r.turn <- struct{}{}:
+		r.endUpdater()
+		<-r.turn
+	default: // in use again
+	}
+}
+
+// close ends what the repository keeps running; ctx bounds the wait for a push that is still there.
+func (r *repository) close(ctx context.Context) {
+	select {
+	case r.turn <- struct{}{}:
+		r.endUpdater() // and the turn is kept: nothing begins any more
+	case <-ctx.Done():
+	}
+}
+
+func (r *repository) endUpdater() {
+	if r.updater != nil {
+		r.updater.end()
+		r.updater = nil
+		r.lock.close()
+		r.lock = nil
+	}
+}
+
+// ready starts an updater if there is none. The turn must be held, as for what follows.
+func (r *repository) ready() (err error) {
+	if r.updater == nil {
+		r.updater, err = r.engine.startUpdater(r.disk.Dir, r.lock.file)
+	}
+	return err
+}
+
+// commit makes all updates or none.
+func (r *repository) commit(updates []update) error {
+	if err := r.ready(); err != nil {
+		return err
+	}
+	err := r.updater.commit(updates)
+	if err != nil {
+		r.updater = nil
+	}
+	return err
+}

@@ -37,6 +37,7 @@ type outbox struct {
 
 	mu      sync.Mutex
 	tracks  map[project.URN]*track
+	saving  map[project.URN]bool
 	late    map[project.URN]*repository // what could not be published when it was due
 	working bool                        // a goroutine goes on with late
 }
@@ -69,11 +70,7 @@ func (o *outbox) publish(ctx context.Context, repo *repository, tip project.OID,
 		o.postpone(repo)
 		return err
 	}
-	o.activity.Add(1)
-	o.done.Go(func() {
-		defer o.activity.Add(-1)
-		o.save(repo.disk.URN)
-	})
+	o.saveSoon(repo.disk.URN)
 	return nil
 }
 
@@ -215,13 +212,34 @@ func (o *outbox) load(t *track, urn project.URN) error {
 	return nil
 }
 
-// save writes down how far events have got. A push does not wait for it: what it does not tell the next process is
-// published again with the same ids, and dropped by the bus.
-func (o *outbox) save(urn project.URN) {
-	t := o.track(urn)
-	if t.take(o.ctx) != nil {
+// savePause gathers the pushes of a burst, and keeps the disk free for them.
+const savePause = 500 * time.Millisecond
+
+// saveSoon has how far events have got written down in a moment, or when the daemon leaves. A push does not wait for it:
+// what is not written is published again by the next process, with the same ids.
+func (o *outbox) saveSoon(urn project.URN) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.saving[urn] {
 		return
 	}
+	o.saving[urn] = true
+	o.done.Go(func() {
+		select {
+		case <-o.ctx.Done():
+		case <-time.After(savePause):
+		}
+		o.mu.Lock()
+		delete(o.saving, urn)
+		o.mu.Unlock()
+		o.save(urn)
+	})
+}
+
+// save writes down how far events have got.
+func (o *outbox) save(urn project.URN) {
+	t := o.track(urn)
+	t.turn <- struct{}{}
 	defer t.give()
 	if !t.known || t.last == t.saved {
 		return

@@ -14,7 +14,7 @@ import (
 )
 
 // known returns the state of the session's repository, read from disk and set right if this process has not looked yet.
-// The writer must be held.
+// The turn must be held.
 func (p *session) known(ctx context.Context) (*state, error) {
 	r := p.repo
 	if r.state != nil {
@@ -68,13 +68,8 @@ func (p *session) mend(ctx context.Context, s *state) error {
 // finish commits without signing. What interrupted the push may have left locks as well.
 func (p *session) finish(updates []update) error {
 	for {
-		t, err := p.transaction()
-		if err != nil {
-			return err
-		}
-		err = t.commit(updates)
+		err := p.repo.commit(updates)
 		if err == nil {
-			p.done = append(p.done, t)
 			return nil
 		}
 		if conflict, ok := errors.AsType[*refConflict](err); !ok || !conflict.removeStaleLock(p.repo, time.Now()) {
@@ -142,12 +137,8 @@ func (s *Server) recover(ctx context.Context) {
 }
 
 func (s *Server) recoverOne(ctx context.Context, repo *repository) error {
-	p, err := s.newSession(repo, "")
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	release, err := repo.acquire(ctx, p.lock)
+	p := &session{server: s, repo: repo}
+	release, err := repo.acquire(ctx)
 	if err != nil {
 		return err
 	}

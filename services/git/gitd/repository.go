@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -32,11 +33,14 @@ type repository struct {
 	peer   peer.ID
 	lockAt string // file of the lock between processes
 
-	// writer is held (by a value in it) by whoever changes refs; it guards what follows. The lock between processes is
+	// turn is held (by a value in it) by whoever changes refs; it guards what follows. The lock between processes is
 	// taken after it.
-	writer chan struct{}
-	state  *state // nil until it is first needed, and again after a surprise
-	policy policy
+	turn    chan struct{}
+	state   *state // nil until it is first needed, and again after a surprise
+	policy  policy
+	lock    *fileLock   // nil when nobody has the turn and there is no updater
+	updater *updater    // nil if there is none
+	rest    *time.Timer // ends the updater
 }
 
 // state is a repository as of the last look under the lock.
@@ -61,27 +65,18 @@ func (r *repositories) find(ctx context.Context, urn project.URN) (*repository, 
 	}
 	known := &repository{
 		disk: disk, engine: r.engine, peer: r.peer,
-		lockAt: filepath.Join(r.state, urn.RID()+".lock"), writer: make(chan struct{}, 1),
+		lockAt: filepath.Join(r.state, urn.RID()+".lock"), turn: make(chan struct{}, 1),
 	}
 	r.open[urn] = known
 	return known, nil
 }
 
-// acquire waits until the caller is the only one who changes our refs, in this process and others.
-func (r *repository) acquire(ctx context.Context, lock *fileLock) (release func(), err error) {
-	select {
-	case r.writer <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (r *repositories) close(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, known := range r.open {
+		known.close(ctx)
 	}
-	if err := lock.lock(ctx); err != nil {
-		<-r.writer
-		return nil, err
-	}
-	return func() {
-		lock.unlock()
-		<-r.writer
-	}, nil
 }
 
 // branch returns the default branch as a ref.

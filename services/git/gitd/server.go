@@ -87,7 +87,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		},
 		outbox: &outbox{
 			bus: pubsub.NewClient(c.Dirs.Socket("bus", ""), "lnk-gitd"), peer: c.Peer, state: state, log: c.Log, activity: c.Activity,
-			ctx: ctx, tracks: map[project.URN]*track{}, late: map[project.URN]*repository{},
+			ctx: ctx, tracks: map[project.URN]*track{}, saving: map[project.URN]bool{}, late: map[project.URN]*repository{},
 		},
 		agents: agents{c.Dirs, c.Peer, c.Getenv},
 		audit:  &keys.AuditLog{Path: c.Dirs.AuditLog()},
@@ -117,9 +117,10 @@ func (s *Server) Serve(ctx context.Context, c *activate.Conn) {
 }
 
 // Close stops what runs in the background. What is not published by then the next process publishes.
-func (s *Server) Close(context.Context) error {
+func (s *Server) Close(ctx context.Context) error {
 	s.cancel()
 	s.outbox.done.Wait()
+	s.repositories.close(ctx)
 	return s.outbox.bus.Close()
 }
 

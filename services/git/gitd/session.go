@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -36,13 +37,10 @@ func (s *Server) push(ctx context.Context, conn *os.File, repo *repository, requ
 // attend waits for the hook of a push and does what it asks for. git has ended, or the hook is told to, when it returns.
 func (s *Server) attend(ctx context.Context, hook *hookLine, repo *repository, agent string) error {
 	defer hook.ours.Close() // a hook that still waits sees that nobody will answer
-	p, err := s.newSession(repo, agent)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	p.warm = make(chan struct{})
-	go p.warmUp(ctx)
+	p := &session{server: s, repo: repo, agent: agent}
+	var warming sync.WaitGroup
+	warming.Go(func() { p.warmUp(ctx) })
+	defer warming.Wait()
 	files, err := hook.accept()
 	if errors.Is(err, io.EOF) {
 		return nil // everything was up to date, or git itself refused it all
@@ -60,59 +58,20 @@ type session struct {
 	server *Server
 	repo   *repository
 	agent  string // path of the caller's agent, "" for none
-	lock   *fileLock
 	user   messages
-
-	warm  chan struct{} // closed when warmUp is done with ahead; nil if it is not used
-	ahead *transaction  // to commit with, started ahead; nil if used or if it could not be
-
-	made step // what was committed
-	done []*transaction
-}
-
-func (s *Server) newSession(repo *repository, agent string) (*session, error) {
-	lock, err := openLock(repo.lockAt)
-	if err != nil {
-		return nil, err
-	}
-	return &session{server: s, repo: repo, agent: agent, lock: lock}, nil
+	made   step // what was committed
 }
 
 // warmUp uses the time that git needs for the pack: it starts the process that will commit, and reads what a daemon that
 // has just started does not know yet. Whatever goes wrong here will again, in the middle of the push, and be told there.
 func (p *session) warmUp(ctx context.Context) {
-	defer close(p.warm)
-	if t, err := p.server.engine.newTransaction(p.repo.disk.Dir, p.lock.file); err == nil {
-		p.ahead = t
-	}
-	release, err := p.repo.acquire(ctx, p.lock)
+	release, err := p.repo.acquire(ctx)
 	if err != nil {
 		return
 	}
 	defer release()
+	_ = p.repo.ready()
 	_, _ = p.known(ctx)
-}
-
-func (p *session) close() {
-	if p.warm != nil {
-		<-p.warm
-	}
-	if p.ahead != nil {
-		p.ahead.abandon()
-	}
-	for _, t := range p.done {
-		t.reap()
-	}
-	p.lock.close()
-}
-
-// transaction returns a process to commit with.
-func (p *session) transaction() (*transaction, error) {
-	if t := p.ahead; t != nil {
-		p.ahead = nil
-		return t, nil
-	}
-	return p.server.engine.newTransaction(p.repo.disk.Dir, p.lock.file)
 }
 
 // serve speaks with git receive-pack through the files of its hook.
@@ -121,7 +80,6 @@ func (p *session) serve(ctx context.Context, files hookFiles) error {
 	if err != nil {
 		return err
 	}
-	<-p.warm
 	p.user = messages{files.err}
 	err = p.obey(ctx, o)
 	if err != nil {
@@ -137,7 +95,7 @@ func (p *session) serve(ctx context.Context, files hookFiles) error {
 // obey does what the client asked for, as one transaction, and publishes what came of it. An error speaks against
 // everything that was not refused for a reason of its own.
 func (p *session) obey(ctx context.Context, o *order) error {
-	release, err := p.repo.acquire(ctx, p.lock)
+	release, err := p.repo.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,18 +169,13 @@ func (p *session) commit(ctx context.Context, changes []*command) error {
 	if err != nil {
 		return err
 	}
-	t, err := p.transaction()
-	if err != nil {
-		return err
-	}
 	canonical, err := p.repo.agreed(ctx, s, next)
 	if err != nil {
 		return err
 	}
-	if err := t.commit(p.updates(s, tip, canonical, changes)); err != nil {
+	if err := p.repo.commit(p.updates(s, tip, canonical, changes)); err != nil {
 		return err
 	}
-	p.done = append(p.done, t)
 	p.made = step{tip, s.signed, next}
 	p.repo.advance(tip, next, canonical)
 	return nil

@@ -20,18 +20,18 @@ type update struct {
 	old, new project.OID
 }
 
-// transaction is a `git update-ref --stdin` that waits for what to do. It is started while git receive-pack still
-// unpacks, so that its start costs the push nothing. It must not be killed once commit was called: it would leave half of
-// a transaction behind.
-type transaction struct {
+// updater is a `git update-ref --stdin` that waits for transactions. It is started while git receive-pack still unpacks, and
+// kept for a while for the next push, so that its start costs no push anything. It must not be killed while it commits:
+// it would leave half of a transaction behind.
+type updater struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stderr *complaint
 }
 
-// newTransaction starts the process. It inherits lock, and thereby holds it until it has ended even if gitd dies first.
-func (e *engine) newTransaction(repo string, lock *os.File) (*transaction, error) {
+// startUpdater starts the process. It inherits lock: while it commits, it keeps the lock even if gitd dies.
+func (e *engine) startUpdater(repo string, lock *os.File) (*updater, error) {
 	env := e.environment(e.commonSettings())
 	cmd, stderr := e.command(context.Background(), env, "--git-dir="+repo, "update-ref", "--stdin")
 	cmd.ExtraFiles = []*os.File{lock}
@@ -46,28 +46,29 @@ func (e *engine) newTransaction(repo string, lock *os.File) (*transaction, error
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start git update-ref: %w", err)
 	}
-	return &transaction{cmd, in, bufio.NewReader(out), stderr}, nil
+	return &updater{cmd, in, bufio.NewReader(out), stderr}, nil
 }
 
-// commit makes all updates or none, in their order. An error that is a *refConflict names a ref that stood in the way.
-func (t *transaction) commit(updates []update) error {
+// commit makes all updates or none, in their order. After an error the process has ended; one that is a *refConflict
+// names a ref that stood in the way.
+func (u *updater) commit(updates []update) error {
 	// An error of the write is the process having died, which its exit status and words tell better.
-	_, _ = io.WriteString(t.in, script(updates))
-	t.in.Close()
-	if t.confirmed() {
-		return nil // git's leave-taking takes as long as the commit: see reap
+	_, _ = io.WriteString(u.in, script(updates))
+	if u.confirmed() {
+		return nil
 	}
-	err := t.cmd.Wait()
+	u.in.Close()
+	err := u.cmd.Wait()
 	if err == nil {
 		err = errors.New("ended without a word")
 	}
-	return asConflict(t.stderr.explain(err, nil))
+	return asConflict(u.stderr.explain(err, nil))
 }
 
 // confirmed reads what update-ref says up to its word that everything is done, or its end.
-func (t *transaction) confirmed() bool {
+func (u *updater) confirmed() bool {
 	for {
-		line, err := t.out.ReadString('\n')
+		line, err := u.out.ReadString('\n')
 		if line == "commit: ok\n" {
 			return true
 		}
@@ -77,15 +78,10 @@ func (t *transaction) confirmed() bool {
 	}
 }
 
-// reap waits for the process of a transaction that was committed.
-func (t *transaction) reap() {
-	_ = t.cmd.Wait() // it has said that all is done
-}
-
-// abandon ends a transaction that was never used.
-func (t *transaction) abandon() {
-	t.in.Close()
-	_ = t.cmd.Wait() // without a commit it changes nothing, whatever it says
+// end lets the process leave.
+func (u *updater) end() {
+	u.in.Close()
+	_ = u.cmd.Wait() // between transactions it has nothing to say
 }
 
 // script is the input of update-ref. Ref names were checked and contain neither spaces nor newlines.

@@ -127,9 +127,17 @@ func (s *Server) fetch(ctx context.Context, conn *os.File, repo *repository, req
 	}
 	env := s.engine.environment(s.engine.uploadSettings(namespace == ""), more...)
 	args := []string{"upload-pack", "--strict", "--timeout=" + strconv.Itoa(s.engine.limits.Silence), repo.disk.Dir}
-	err := s.engine.serve(ctx, conn, env, args, nil, nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := func() {}
+	// Git counts objects for minutes before it writes to a client that may be long gone. A push needs no watch: its git
+	// reads from the client until it has everything, and then finishing is right.
+	err := s.engine.serve(ctx, conn, env, args, nil, func() { stop = watchHangup(conn, func() { cancel(errHangup) }) })
+	stop()
 	if errors.Is(err, errHangup) {
 		return nil // a client that has seen enough, such as a partial fetch that was interrupted
 	}
 	return err
 }
+
+var errHangup = errors.New("the client hung up")

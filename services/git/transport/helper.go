@@ -53,7 +53,7 @@ func (h *Helper) connect(service string) error {
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
+	// The socket is not closed: until the process ends, the copy from git may be in the middle of a system call on it.
 	if _, err := h.Out.Write(append([]byte("\n"), first...)); err != nil {
 		return fmt.Errorf("cannot answer git: %w", err)
 	}
