@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/launchd/plist"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/supervisor"
@@ -29,6 +30,7 @@ type servicePrintArgs struct {
 	Programs string        `json:"programs" help:"the <FOLDER> of the daemons (default: that of lnk)"`
 	Dir      string        `json:"dir" help:"write the files below <FOLDER>, which systemd searches, instead of printing them"`
 	Idle     time.Duration `json:"idle" help:"how long (<TIME>) a daemon without work stays; 0s leaves it to the daemon"`
+	Launchd  bool          `json:"launchd" help:"property lists for launchd instead of units for systemd"`
 }
 
 type unitFile struct {
@@ -41,14 +43,21 @@ func servicePrint(a *app) *cobra.Command {
 		name:  "print",
 		short: "print the unit files, for packagers and the curious",
 		long: `Print shows the units and the preset without anything of this user's. With --dir it writes them there, as
-user/NAME and user-preset/NAME, and prints only the names.`,
-		example: "  lnk service print --programs /usr/bin --dir /usr/lib/systemd",
+user/NAME and user-preset/NAME, and prints only the names.
+
+With --launchd it shows the property lists by which macOS runs the bus and the git daemon of each of your profiles. Written
+into ~/Library/LaunchAgents, they are used from the next log-in on, or at once: launchctl bootstrap gui/$UID FILE.`,
+		example: "  lnk service print --programs /usr/bin --dir /usr/lib/systemd\n  lnk service print --launchd --dir ~/Library/LaunchAgents",
 		cannot:  "print the units",
 		run: func(_ context.Context, args servicePrintArgs) ([]unitFile, error) {
 			if args.Programs == "" {
 				args.Programs = filepath.Dir(a.Executable)
 			}
-			files, err := units.Render(units.Config{Programs: args.Programs, Idle: args.Idle})
+			render := renderUnits
+			if args.Launchd {
+				render = a.renderPropertyLists
+			}
+			files, err := render(args)
 			list := make([]unitFile, 0, len(files))
 			for _, f := range files {
 				if args.Dir != "" {
@@ -72,6 +81,39 @@ user/NAME and user-preset/NAME, and prints only the names.`,
 			return nil
 		},
 	}.command(a)
+}
+
+func renderUnits(args servicePrintArgs) ([]units.File, error) {
+	return units.Render(units.Config{Programs: args.Programs, Idle: args.Idle})
+}
+
+// renderPropertyLists makes the folders, too, when the lists are written: launchd does not make that of a socket or of a log.
+func (a *app) renderPropertyLists(args servicePrintArgs) ([]units.File, error) {
+	config, err := a.unitConfig(args.Idle)
+	if err != nil {
+		return nil, err
+	}
+	dirs := config.Dirs
+	// systemd sets it for its units; without it, the git daemon would look for the bus elsewhere.
+	if runtime := a.Getenv("XDG_RUNTIME_DIR"); runtime != "" {
+		config.Environment = append(config.Environment, "XDG_RUNTIME_DIR="+runtime)
+	}
+	lists := plist.Config{Programs: args.Programs, Logs: dirs.State, Environment: config.Environment, Idle: args.Idle}
+	lists.Sockets = []plist.Socket{{Program: "lnk-busd", Service: "bus", Path: dirs.Socket("bus", "")}}
+	for _, id := range config.Peers {
+		lists.Sockets = append(lists.Sockets, plist.Socket{Program: "lnk-gitd", Service: "gitd", Peer: string(id), Path: dirs.Socket("gitd", id)})
+	}
+	if args.Dir != "" {
+		if err := errors.Join(os.MkdirAll(dirs.State, 0o700), os.MkdirAll(dirs.Runtime, 0o700)); err != nil {
+			return nil, err
+		}
+	}
+	rendered, err := plist.Render(lists)
+	files := make([]units.File, 0, len(rendered))
+	for _, f := range rendered {
+		files = append(files, units.File{Path: f.Name, Data: f.Data})
+	}
+	return files, err
 }
 
 func writeUnit(path string, data []byte) error {
