@@ -90,9 +90,12 @@ func describeSigned(msg []byte, kind string) AuditRecord {
 	return AuditRecord{Kind: kind, Digest: "sha256:" + hex.EncodeToString(sum[:])}
 }
 
-// Append stores a record: when it returns without error the line survives a crash.
-func (l *AuditLog) Append(r AuditRecord) error {
-	line, err := json.Marshal(r)
+// Append stores records: when it returns without error their lines survive a crash.
+func (l *AuditLog) Append(records ...AuditRecord) error {
+	if len(records) == 0 {
+		return nil
+	}
+	line, err := joinLines(records)
 	if err != nil {
 		return err
 	}
@@ -107,6 +110,19 @@ func (l *AuditLog) Append(r AuditRecord) error {
 		return err
 	}
 	return profile.SyncDir(filepath.Dir(l.Path))
+}
+
+// joinLines returns the lines without the last newline.
+func joinLines(records []AuditRecord) ([]byte, error) {
+	lines := make([][]byte, 0, len(records))
+	for _, r := range records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return bytes.Join(lines, []byte{'\n'}), nil
 }
 
 // appendLine writes in one call, so that even a reader without the lock sees whole lines. What a crash or a full disk

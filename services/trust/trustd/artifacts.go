@@ -1,0 +1,237 @@
+package trustd
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/trust"
+)
+
+// matches reports whether the delegation covers a target: "*" and "?" stop at slashes (TUF specification 1.0.34,
+// section 4.5).
+func (d delegation) matches(target string) bool {
+	return slices.ContainsFunc(d.Paths, func(pattern string) bool {
+		ok, err := path.Match(pattern, target)
+		return err == nil && ok && strings.Count(pattern, "/") == strings.Count(target, "/")
+	})
+}
+
+// roleFor returns the role that speaks for a target, and who signs it; false if nobody does.
+func (r *repository) roleFor(target string) (string, delegation, bool) {
+	if bins := r.state.Settings.bins(r.root); bins != nil {
+		return bins.Name(bins.For(target)), delegation{}, true
+	}
+	for _, d := range r.state.Settings.Delegated {
+		if d.matches(target) {
+			return d.Name, d, true
+		}
+	}
+	return "", delegation{}, false
+}
+
+// contents returns the published targets of a role.
+func (r *repository) contents(role string) (map[string]trust.Target, error) {
+	version := r.edition.snapshot.Versions[role]
+	if version == 0 {
+		return nil, nil
+	}
+	doc, err := r.readTargets(role, version)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Spec().Targets, nil
+}
+
+// artifactsRequest adds and removes targets, and publishes them unless told to wait.
+type artifactsRequest struct {
+	add    map[string]trust.Target
+	remove []string
+	stage  bool // wait for publish
+}
+
+// artifacts changes what clients can download. What cannot be done for one artifact is told and does not keep the others.
+func (r *repository) artifacts(ctx context.Context, req artifactsRequest, by caller) (outcome, error) {
+	if err := r.finished(); err != nil {
+		return outcome{}, err
+	}
+	next := r.state.clone()
+	out := outcome{complete: !req.stage}
+	for _, target := range slices.Sorted(maps.Keys(req.add)) {
+		if _, _, ok := r.roleFor(target); !ok || admissible(target, req.add[target]) != nil {
+			out.refused = append(out.refused, target)
+			continue
+		}
+		next.stageAdd(target, req.add[target])
+		out.done = append(out.done, target)
+	}
+	for _, target := range req.remove {
+		known, err := r.knows(target)
+		if err != nil {
+			return outcome{}, err
+		}
+		if _, waiting := next.Staged.Add[target]; !known && !waiting {
+			out.refused = append(out.refused, target)
+			continue
+		}
+		next.stageRemove(target, known)
+		out.done = append(out.done, target)
+	}
+	if len(out.done) == 0 {
+		return out, nil
+	}
+	if req.stage {
+		return out, r.commit(next, nil)
+	}
+	_, err := r.release(ctx, next, by)
+	return out, err
+}
+
+// admissible says whether a target can be signed at all.
+func admissible(target string, info trust.Target) error {
+	_, err := trust.NewTargets(trust.TargetsSpec{Version: 1, Targets: map[string]trust.Target{target: info}})
+	return err
+}
+
+func (s *state) stageAdd(target string, info trust.Target) {
+	if s.Staged.Add == nil {
+		s.Staged.Add = map[string]trust.Target{}
+	}
+	s.Staged.Add[target] = info
+	delete(s.Staged.Remove, target)
+}
+
+func (s *state) stageRemove(target string, published bool) {
+	delete(s.Staged.Add, target)
+	if !published {
+		return
+	}
+	if s.Staged.Remove == nil {
+		s.Staged.Remove = map[string]bool{}
+	}
+	s.Staged.Remove[target] = true
+}
+
+func (r *repository) knows(target string) (bool, error) {
+	role, _, ok := r.roleFor(target)
+	if !ok {
+		return false, nil
+	}
+	targets, err := r.contents(role)
+	_, known := targets[target]
+	return known, err
+}
+
+// publishStaged publishes what was only staged. It returns the roles that are new.
+func (r *repository) publishStaged(ctx context.Context, by caller) (outcome, error) {
+	if err := r.finished(); err != nil {
+		return outcome{}, err
+	}
+	if err := r.retry(ctx, by); err != nil {
+		return outcome{}, err
+	}
+	roles, err := r.release(ctx, r.state.clone(), by)
+	return outcome{done: roles, complete: err == nil}, err
+}
+
+// release moves what next has staged into the roles: at once into those that are signed online, as a pending version into
+// those that people sign. What belongs to a role that is pending already stays staged.
+func (r *repository) release(ctx context.Context, next *state, by caller) ([]string, error) {
+	groups := map[string]*staged{}
+	people := map[string]bool{}
+	group := func(target string) *staged {
+		role, d, ok := r.roleFor(target)
+		if !ok || r.drafts[role] != nil {
+			return nil
+		}
+		if groups[role] == nil {
+			groups[role] = &staged{map[string]trust.Target{}, map[string]bool{}}
+		}
+		people[role] = len(d.Keys) > 0
+		return groups[role]
+	}
+	for target, info := range next.Staged.Add {
+		if g := group(target); g != nil {
+			g.Add[target] = info
+			delete(next.Staged.Add, target)
+		}
+	}
+	for target := range next.Staged.Remove {
+		if g := group(target); g != nil {
+			g.Remove[target] = true
+			delete(next.Staged.Remove, target)
+		}
+	}
+	if len(groups) == 0 {
+		if !next.Staged.empty() {
+			return nil, ipc.Errorf(ipc.Conflict, "the artifacts wait: their roles are pending signatures already")
+		}
+		return nil, nil
+	}
+	return r.apply(ctx, next, groups, people, by)
+}
+
+func (r *repository) apply(ctx context.Context, next *state, groups map[string]*staged, people map[string]bool, by caller) ([]string, error) {
+	c := change{contents: map[string]map[string]trust.Target{}}
+	drafts := map[string]*trust.Targets{}
+	for role, g := range groups {
+		old, err := r.contents(role)
+		if err != nil {
+			return nil, err
+		}
+		targets := maps.Clone(old)
+		if targets == nil {
+			targets = map[string]trust.Target{}
+		}
+		maps.Copy(targets, g.Add)
+		for target := range g.Remove {
+			delete(targets, target)
+		}
+		if !people[role] {
+			c.contents[role] = targets
+			continue
+		}
+		spec := trust.TargetsSpec{Version: r.edition.snapshot.Versions[role] + 1, Expires: next.expiry(role, r.now()), Targets: targets}
+		doc, err := trust.NewTargets(spec)
+		if err != nil {
+			return nil, err
+		}
+		drafts[role] = doc
+		next.await(r, role, doc, nil)
+	}
+	var err error
+	if len(c.contents) > 0 {
+		err = r.publish(ctx, next, c, by)
+	} else {
+		err = r.commit(next, nil)
+	}
+	if r.state == next {
+		for role, doc := range drafts {
+			r.drafts[role] = doc
+		}
+	}
+	return slices.Sorted(maps.Keys(groups)), err
+}
+
+// await makes a document pending that the daemon itself has made.
+func (s *state) await(r *repository, role string, doc *trust.Targets, d *delegation) {
+	p := &pending{Data: doc.Bytes(), Task: newTask(), Since: r.now().UTC(), Delegation: d}
+	s.Pending[role] = p
+	s.tell(r.name, kindPending, r.event(role, doc, p))
+}
+
+// withTask notes in a target which request has added it, as Repository Service for TUF does when asked to.
+func withTask(custom json.RawMessage, task string) (json.RawMessage, error) {
+	members := map[string]json.RawMessage{}
+	if len(custom) > 0 && string(custom) != "null" {
+		if err := json.Unmarshal(custom, &members); err != nil {
+			return nil, ipc.Errorf(ipc.BadRequest, "custom is no JSON object: %w", err)
+		}
+	}
+	members["added_by_task_id"] = json.RawMessage(`"` + task + `"`)
+	return json.Marshal(members)
+}

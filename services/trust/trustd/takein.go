@@ -1,0 +1,79 @@
+package trustd
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/trust"
+)
+
+// takeIn copies a local file to where clients look for the artifact, <folder>/<sha256>.<name>, and describes it.
+func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, error) {
+	empty := trust.Target{Hashes: map[string]string{"sha256": "00"}}
+	if err := trust.CheckTarget(a.Path, empty); err != nil {
+		return trust.Target{}, ipc.Errorf(ipc.BadRequest, "%w", err)
+	}
+	from, err := openRegular(a.File)
+	if err != nil {
+		return trust.Target{}, err
+	}
+	defer from.Close()
+	dir := filepath.Join(f.targets(), filepath.FromSlash(path.Dir(a.Path)))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return trust.Target{}, err
+	}
+	temp, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return trust.Target{}, err
+	}
+	defer os.Remove(temp.Name())
+	short, long := sha256.New(), sha512.New()
+	n, err := io.Copy(io.MultiWriter(temp, short, long), cancellable{ctx, from})
+	if err := errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err != nil {
+		return trust.Target{}, err
+	}
+	sum := hex.EncodeToString(short.Sum(nil))
+	if err := os.Rename(temp.Name(), filepath.Join(dir, sum+"."+path.Base(a.Path))); err != nil {
+		return trust.Target{}, err
+	}
+	hashes := map[string]string{"sha256": sum, "sha512": hex.EncodeToString(long.Sum(nil))}
+	return trust.Target{Length: n, Hashes: hashes, Custom: json.RawMessage(a.Custom)}, profile.SyncDir(dir)
+}
+
+func openRegular(name string) (*os.File, error) {
+	if !filepath.IsAbs(name) {
+		return nil, ipc.Errorf(ipc.BadRequest, "the path of the file must be absolute, not %s", name)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, ipc.Errorf(ipc.NotFound, "%w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, ipc.Errorf(ipc.BadRequest, "%s is no regular file", name)
+	}
+	return os.Open(name)
+}
+
+// cancellable ends a copy when its caller is gone.
+type cancellable struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(p)
+}

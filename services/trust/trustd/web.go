@@ -1,0 +1,130 @@
+package trustd
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/services/trust"
+)
+
+// serveHTTP serves one connection that speaks HTTP/1.1. When the daemon leaves, activate ends the input: the request that
+// is being served is answered, as its work does not depend on the connection.
+func (s *Server) serveHTTP(ctx context.Context, c *activate.Conn) {
+	l := &oneConn{conn: c, closed: make(chan struct{})}
+	server := http.Server{
+		Handler: s.web, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, pidKey{}, c.Cred.PID) },
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				_ = l.Close()
+			}
+		},
+	}
+	_ = server.Serve(l) // the error says that the one connection is closed
+}
+
+// oneConn is a listener of one connection.
+type oneConn struct {
+	conn   net.Conn
+	once   sync.Once
+	given  bool
+	closed chan struct{}
+}
+
+// Accept returns the connection, then waits for its end.
+func (l *oneConn) Accept() (net.Conn, error) {
+	if !l.given {
+		l.given = true
+		return l.conn, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept.
+func (l *oneConn) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
+
+// newWeb returns the handler of every HTTP request: /api/v1, /metadata and /targets of the default repository, and the same
+// below /repositories/NAME.
+func (s *Server) newWeb() http.Handler {
+	routes := s.routes()
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		s.activity.Add(1)
+		defer s.activity.Add(-1)
+		name, rest := trust.DefaultRepository, path.Clean("/"+q.URL.Path)
+		if below, ok := strings.CutPrefix(rest, "/repositories/"); ok {
+			name, rest, _ = strings.Cut(below, "/")
+			rest = "/" + rest
+		}
+		switch {
+		case strings.HasPrefix(rest, "/api/v1/"):
+			s.serveAPI(w, q, routes, name, strings.TrimPrefix(rest, "/api/v1/"))
+		case strings.HasPrefix(rest, "/metadata/"), strings.HasPrefix(rest, "/targets/"):
+			s.serveFile(w, q, name, rest[1:])
+		default:
+			reply(w, http.StatusNotFound, body{"detail": "Not Found"})
+		}
+	})
+}
+
+// serveFile serves what clients fetch. Nobody's name begins with a dot.
+func (s *Server) serveFile(w http.ResponseWriter, q *http.Request, name, file string) {
+	if q.Method != http.MethodGet && q.Method != http.MethodHead {
+		reply(w, http.StatusMethodNotAllowed, body{"detail": "Method Not Allowed"})
+		return
+	}
+	r, err := s.repository(q.Context(), name, false)
+	if err == nil {
+		err = serveFrom(w, q, r.folder.dir, file)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, ipc.NotFound) || errors.Is(err, ipc.BadRequest):
+		reply(w, http.StatusNotFound, body{"detail": "Not Found"})
+	default:
+		s.log.Error("cannot serve a file", "err", err, "file", file)
+		reply(w, http.StatusInternalServerError, body{"detail": "Internal Server Error"})
+	}
+}
+
+func serveFrom(w http.ResponseWriter, q *http.Request, dir, file string) error {
+	if strings.Contains(file, "/.") {
+		return fs.ErrNotExist
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.Open(file)
+	if err != nil {
+		return fs.ErrNotExist
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return fs.ErrNotExist
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if strings.HasSuffix(file, ".json") {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	http.ServeContent(w, q, "", info.ModTime(), f)
+	return nil
+}
