@@ -197,7 +197,7 @@ func isAbsent(err error) bool {
 
 func withHint(e *ipc.Error) error {
 	if e.Code == ipc.ResourceExhausted {
-		return e.WithHint("free some space on the disk that holds the bus's events (lnk status says where)")
+		return e.WithHint("free some space on the disk that holds the state folder of lnk")
 	}
 	return e
 }
@@ -229,11 +229,17 @@ func (c *conn) refused(err error) {
 	c.denied = make(chan struct{})
 }
 
-// denials returns whether topic was refused, and what is closed with the next refusal.
-func (c *conn) denials(topic string) (bool, <-chan struct{}) {
+// denial returns an error if the topic of one of msgs was refused, else what is closed with the next refusal.
+func (c *conn) denial(msgs []*nats.Msg) (<-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.topics[topic], c.denied
+	for _, m := range msgs {
+		if len(c.topics) > 0 && c.topics[m.Subject] {
+			return nil, ipc.Errorf(ipc.PermissionDenied, "this program may not publish on %s", m.Subject).
+				WithHint("scripts publish on rad.<peer>.script.>")
+		}
+	}
+	return c.denied, nil
 }
 
 // bounded gives a call the default deadline if it has none.

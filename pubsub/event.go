@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -59,19 +58,4 @@ func isVisible(s string) bool {
 		}
 	}
 	return len(s) <= maxName
-}
-
-// GapError says that events are gone that the subscriber has not seen: the buffer overran, or was lost. Some of them
-// may have matched the subscription's pattern. The subscription goes on after it.
-type GapError struct {
-	From uint64 // the first event that is gone
-	To   uint64 // the last; 0 if the bus began anew, so that nobody knows
-}
-
-// Error implements error.
-func (e *GapError) Error() string {
-	if e.To == 0 {
-		return fmt.Sprintf("events from %d on are lost: the bus began anew", e.From)
-	}
-	return fmt.Sprintf("events %d to %d are not stored any more: some may have been missed", e.From, e.To)
 }

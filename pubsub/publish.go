@@ -19,7 +19,7 @@ const (
 
 var (
 	errLost    = errors.New("the connection to the bus was lost")
-	errSkipped = errors.New("the bus skipped a message")
+	errSkipped = errors.New("a message was skipped")
 )
 
 // Publish stores messages in order and returns once each is on the bus's disk. All are checked before the first is
@@ -87,8 +87,24 @@ type publishing struct {
 	acks []Ack
 }
 
-// run sends what has no acknowledgement yet over conn, at most a window ahead of the acknowledgements.
+// run sends what has no acknowledgement yet over conn: in batches, or one by one.
 func (p *publishing) run(ctx context.Context, conn *conn) error {
+	for {
+		n := p.nextBatch()
+		if n == 0 {
+			break
+		}
+		if ok, err := p.sendBatch(ctx, conn, n); err != nil {
+			return err
+		} else if !ok {
+			break
+		}
+	}
+	return p.sendEach(ctx, conn)
+}
+
+// sendEach sends what has no acknowledgement yet one by one, at most a window ahead of the acknowledgements.
+func (p *publishing) sendEach(ctx context.Context, conn *conn) error {
 	inbox := nats.NewInbox()
 	answers := make(chan *nats.Msg, windowMessages)
 	sub, err := conn.nc.ChanSubscribe(inbox+".*", answers)
@@ -124,10 +140,9 @@ func (p *publishing) send(conn *conn, i int, inbox string) error {
 // await takes the next acknowledgement. Those that arrived before the connection ended still count.
 func (p *publishing) await(ctx context.Context, conn *conn, answers <-chan *nats.Msg) error {
 	next := p.msgs[len(p.acks)]
-	denied, refusals := conn.denials(next.Subject)
-	if denied {
-		return ipc.Errorf(ipc.PermissionDenied, "this program may not publish on %s", next.Subject).
-			WithHint("scripts publish on rad.<peer>.script.>")
+	refusals, err := conn.denial([]*nats.Msg{next})
+	if err != nil {
+		return err
 	}
 	select {
 	case answer := <-answers:

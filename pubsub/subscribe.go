@@ -80,9 +80,8 @@ type subscription struct {
 	next    uint64    // the number to go on with
 	target  uint64    // with UntilCurrent: the last number to yield
 	born    time.Time // when the bus's stream was created: another time means other events under the same numbers
-	behind  bool      // the last event was not the newest one
-	oldest  uint64    // the number of the oldest event, as last seen
-	seenAt  time.Time // when oldest was read
+
+	gaps gaps
 }
 
 func (s *subscription) run(ctx context.Context) error {
@@ -133,6 +132,11 @@ func (s *subscription) session(ctx context.Context) error {
 	if err := s.place(info); err != nil {
 		return err
 	}
+	if s.placed {
+		if err := s.checkTopics(ctx, stream, info); err != nil {
+			return err
+		}
+	}
 	consumer, err := stream.CreateConsumer(ctx, s.config())
 	if err != nil {
 		return broken("cannot subscribe", err)
@@ -168,7 +172,6 @@ func broken(what string, err error) error { return ipc.Errorf(ipc.Unavailable, "
 // place decides where to go on, now that the stream's state is known, and reports what is missing.
 func (s *subscription) place(info *jetstream.StreamInfo) error {
 	first, last := max(info.State.FirstSeq, 1), info.State.LastSeq
-	s.oldest, s.seenAt = first, time.Now()
 	if s.start.UntilCurrent && s.target == 0 {
 		s.target = last
 	}
@@ -189,15 +192,6 @@ func (s *subscription) place(info *jetstream.StreamInfo) error {
 		from := s.next
 		s.next = first
 		return s.gap(from, 0)
-	}
-	return nil
-}
-
-// gap reports that events are gone and goes on behind them.
-func (s *subscription) gap(from, to uint64) error {
-	s.next = max(s.next, to+1)
-	if !s.yield(Event{}, &GapError{From: from, To: to}) {
-		return errStopped
 	}
 	return nil
 }
@@ -230,12 +224,13 @@ func (s *subscription) read(ctx context.Context, stream jetstream.Stream, consum
 		return broken("cannot subscribe", err)
 	}
 	defer messages.Stop()
-	for {
+	for n := uint64(1); ; {
 		msg, err := nextMessage(ctx, messages)
 		if errors.Is(err, errQuiet) {
 			err = s.noteProgress(ctx, stream, consumer)
 		} else if err == nil {
-			err = s.deliver(ctx, stream, msg)
+			err = s.deliver(ctx, stream, msg, n)
+			n++
 		}
 		if err != nil {
 			return err
@@ -275,55 +270,38 @@ func (s *subscription) noteProgress(ctx context.Context, stream jetstream.Stream
 	return nil
 }
 
-func (s *subscription) deliver(ctx context.Context, stream jetstream.Stream, msg jetstream.Msg) error {
-	event, pending, err := decode(msg)
+// deliver yields the consumer's nth event. When the client is slower than the bus, nats.go drops events on a full
+// channel without a word (status messages take room in it that nobody counts); that shows in the consumer's numbers,
+// and another session gets them again.
+func (s *subscription) deliver(ctx context.Context, stream jetstream.Stream, msg jetstream.Msg, n uint64) error {
+	meta, err := msg.Metadata()
 	if err != nil {
-		return err
+		return ipc.Errorf(ipc.Corrupt, "cannot read an event of the bus: %w", err)
 	}
+	if meta.Sequence.Consumer != n {
+		return broken("the subscription was interrupted", errSkipped)
+	}
+	event := decode(msg, meta)
 	if err := s.overrun(ctx, stream, event.Seq); err != nil {
 		return err
 	}
-	s.next, s.placed, s.behind = event.Seq+1, true, pending > 0
+	s.next, s.placed, s.gaps.behind = event.Seq+1, true, meta.NumPending > 0
 	if s.start.UntilCurrent && event.Seq > s.target {
 		return errStopped
 	}
 	if !s.yield(event, nil) {
 		return errStopped
 	}
-	if s.start.UntilCurrent && (event.Seq == s.target || pending == 0) {
+	if s.start.UntilCurrent && (event.Seq == s.target || meta.NumPending == 0) {
 		return errStopped
 	}
 	return nil
 }
 
-// overrun reports a gap when the buffer threw events away that a slow subscriber had not got yet: it was behind, and
-// the oldest event is now beyond the next one. The oldest one is looked up once a second at most.
-func (s *subscription) overrun(ctx context.Context, stream jetstream.Stream, seq uint64) error {
-	if !s.behind || seq == s.next {
-		return nil
-	}
-	if time.Since(s.seenAt) > time.Second {
-		info, err := stream.Info(ctx)
-		if err != nil {
-			return broken("cannot look at the stored events", err)
-		}
-		s.oldest, s.seenAt = info.State.FirstSeq, time.Now()
-	}
-	if s.oldest <= s.next {
-		return nil
-	}
-	return s.gap(s.next, min(s.oldest, seq)-1)
-}
-
-// decode reads an event as the bus delivers it, and how many matching ones were behind it then.
-func decode(msg jetstream.Msg) (Event, uint64, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return Event{}, 0, ipc.Errorf(ipc.Corrupt, "cannot read an event of the bus: %w", err)
-	}
+func decode(msg jetstream.Msg, meta *jetstream.MsgMetadata) Event {
 	return Event{
 		Message: Message{Topic: msg.Subject(), ID: msg.Headers().Get(headerID), Schema: msg.Headers().Get(headerSchema), Data: msg.Data()},
 		Seq:     meta.Sequence.Stream,
 		Time:    meta.Timestamp,
-	}, meta.NumPending, nil
+	}
 }

@@ -10,32 +10,35 @@ import (
 	"github.com/lnk-suite/lnk/pubsub"
 )
 
-// TestKillWhilePublishing kills the bus at a random moment of each of many batches. Every message is there in the end,
-// in order and once, and a subscriber that was there all the time has seen exactly that.
+// TestKillWhilePublishing kills the bus at a random moment of each of many publications, small ones and those that go
+// as one batch. Every message is there in the end, in order and once, and a subscriber that was there all the time has
+// seen exactly that.
 func TestKillWhilePublishing(t *testing.T) {
-	const batches, batch = 100, 40
+	const rounds, each = 60, 40 // 20 and 60 in turn
 	b := newBus(t, time.Minute)
 	b.supervise()
 	c := b.client()
 	seen := make(chan []string, 1)
-	go func() { seen <- follow(t, b.client(), batches*batch) }()
-	kills := 0
-	for i := range batches {
+	go func() { seen <- follow(t, b.client(), rounds*each) }()
+	kills, sent := 0, 0
+	for round := range rounds {
+		n := each - 20 + 40*(round%2)
 		killer := time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, b.kill)
-		acks, err := c.Publish(limited(t), numbered(i*batch+1, (i+1)*batch)...)
+		acks, err := c.Publish(limited(t), numbered(sent+1, sent+n)...)
 		if !killer.Stop() {
 			kills++
 		}
-		if err != nil || len(acks) != batch {
-			t.Fatalf("batch %d: %d acknowledged, %v", i, len(acks), err)
+		if err != nil || len(acks) != n {
+			t.Fatalf("round %d: %d of %d acknowledged, %v", round, len(acks), n, err)
 		}
-		for j, ack := range acks {
-			if n := uint64(i*batch + j + 1); ack.Seq != n {
-				t.Fatalf("message %d got number %d", n, ack.Seq)
+		for i, ack := range acks {
+			if want := uint64(sent + i + 1); ack.Seq != want {
+				t.Fatalf("message %d got number %d", want, ack.Seq)
 			}
 		}
+		sent += n
 	}
-	want := make([]string, batches*batch)
+	want := make([]string, sent)
 	for i := range want {
 		want[i] = strconv.Itoa(i + 1)
 	}
@@ -45,10 +48,10 @@ func TestKillWhilePublishing(t *testing.T) {
 	if got := <-seen; !slices.Equal(got, want) {
 		t.Errorf("the subscriber saw %d messages, not the %d that were published", len(got), len(want))
 	}
-	if kills < batches/10 {
+	if kills < rounds/10 {
 		t.Errorf("killed only %d times", kills)
 	}
-	t.Logf("%d messages, %d kills, %d starts", len(want), kills, b.started())
+	t.Logf("%d messages, %d kills, %d starts", sent, kills, b.started())
 }
 
 // follow returns the ids of the first n events that a subscriber sees.

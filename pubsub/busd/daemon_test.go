@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // A bus is lnk-busd in a process of its own, started with a listening socket as systemd does it: the socket stays when
 // the process goes, and whoever connects meanwhile waits in its queue.
 type bus struct {
-	t       *testing.T
+	t       testing.TB
 	home    string
 	socket  string
 	program string
@@ -49,7 +49,7 @@ type bus struct {
 	starts int
 }
 
-func newBus(t *testing.T, idle time.Duration) *bus {
+func newBus(t testing.TB, idle time.Duration) *bus {
 	t.Helper()
 	home, err := os.MkdirTemp("", "bus")
 	if err != nil {
@@ -135,8 +135,8 @@ func (b *bus) client() *pubsub.Client {
 	return c
 }
 
-func limited(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+func limited(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -152,7 +152,7 @@ func numbered(from, to int) []pubsub.Message {
 }
 
 // ids returns the ids of all stored events, in order.
-func ids(t *testing.T, c *pubsub.Client) []string {
+func ids(t testing.TB, c *pubsub.Client) []string {
 	t.Helper()
 	var got []string
 	for e, err := range c.Subscribe(limited(t), "rad.>", pubsub.Start{All: true, UntilCurrent: true}) {
@@ -200,6 +200,32 @@ func TestLeavesWhenNobodyIsConnected(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		cmd.Process.Kill()
 		t.Fatal("the bus does not leave")
+	}
+}
+
+// TestIdleClientLetsTheBusLeave: a client that lives on without using its connection hangs up.
+func TestIdleClientLetsTheBusLeave(t *testing.T) {
+	t.Parallel()
+	b := newBus(t, 50*time.Millisecond)
+	cmd := b.start()
+	c := b.client()
+	if _, err := c.Publish(limited(t), numbered(1, 1)...); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() { left <- cmd.Wait() }()
+	select {
+	case err := <-left:
+		if err != nil {
+			t.Fatalf("the bus left with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		cmd.Process.Kill()
+		t.Fatal("the bus does not leave")
+	}
+	b.supervise()
+	if acks, err := c.Publish(limited(t), numbered(2, 2)...); err != nil || acks[0].Seq != 2 {
+		t.Errorf("the next message: %+v, %v", acks, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package busd
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -25,11 +24,11 @@ const (
 // An engine is one run of the embedded server. After a write error the server refuses everything that comes
 // until it is started again, so an engine is thrown away when it fails, and the next connection gets a new one.
 type engine struct {
-	log   *slog.Logger
-	ns    *server.Server
-	roles roles
-	ids   atomic.Uint32
-	full  bool // the disk had no room when it started: everything can be read, nothing stored
+	config Config
+	ns     *server.Server
+	roles  roles
+	ids    atomic.Uint32
+	full   bool // the disk had no room when it started: everything can be read, nothing stored
 
 	suspicion chan struct{} // an error was logged: look at the store's health
 	useless   chan struct{} // closed when another engine would serve better
@@ -48,21 +47,22 @@ func options(dir string, maxStore int64, auth server.Authentication) *server.Opt
 	}
 }
 
-// startEngine starts the server on the store in dir and makes sure of the stream. errUnreadable means that the store
+// startEngine starts the server on the store in c.Dir and makes sure of the stream. errUnreadable means that the store
 // is there and cannot be used.
-func startEngine(log *slog.Logger, dir string, maxStore int64, firstSeq uint64) (*engine, error) {
-	free, err := freeSpace(dir)
+func startEngine(c Config, firstSeq uint64) (*engine, error) {
+	free, err := freeSpace(c.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell how much space is left in %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot tell how much space is left in %s: %w", c.Dir, err)
 	}
-	e := &engine{log: log, full: free < reserve, suspicion: make(chan struct{}, 1), useless: make(chan struct{}), stopped: make(chan struct{})}
+	e := &engine{config: c, full: free < reserve, suspicion: make(chan struct{}, 1), useless: make(chan struct{}), stopped: make(chan struct{})}
+	maxStore := c.MaxStore
 	if e.full {
 		maxStore = 1 // what is stored exceeds it, so the server answers every event with "insufficient resources"
 	}
-	if e.ns, err = server.NewServer(options(dir, maxStore, &e.roles)); err != nil {
+	if e.ns, err = server.NewServer(options(c.Dir, maxStore, &e.roles)); err != nil {
 		return nil, fmt.Errorf("cannot set up the embedded server: %w", err)
 	}
-	messages := &natsLog{log: log, trouble: e.suspect}
+	messages := &natsLog{log: c.Log, trouble: e.suspect}
 	e.ns.SetLoggerV2(messages, false, false, false)
 	e.ns.Start()
 	if err := e.verify(messages, firstSeq); err != nil {
@@ -117,7 +117,7 @@ func (e *engine) makeStream(firstSeq uint64) error {
 	if err != nil {
 		return err
 	}
-	return ensureStream(a, firstSeq, e.full)
+	return ensureStream(a, e.config.PerTopic, firstSeq, e.full)
 }
 
 // register gives a connection its role and returns the header that refers to it.
@@ -158,7 +158,7 @@ const fullCheck = time.Second
 
 // watch returns once the engine is stopped or useless: it cannot store any more, or it started on a full disk and
 // there is room now. In the second case it has closed e.useless.
-func (e *engine) watch(dir string) {
+func (e *engine) watch() {
 	var tick <-chan time.Time
 	if e.full {
 		ticker := time.NewTicker(fullCheck)
@@ -174,7 +174,7 @@ func (e *engine) watch(dir string) {
 				continue
 			}
 		case <-tick:
-			if !hasRoom(dir) {
+			if !hasRoom(e.config.Dir) {
 				continue
 			}
 		}
@@ -184,11 +184,11 @@ func (e *engine) watch(dir string) {
 }
 
 // works tells whether new connections may use the engine.
-func (e *engine) works(dir string) bool {
+func (e *engine) works() bool {
 	select {
 	case <-e.useless:
 		return false
 	default:
-		return !e.full || !hasRoom(dir)
+		return !e.full || !hasRoom(e.config.Dir)
 	}
 }

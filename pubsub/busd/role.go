@@ -72,7 +72,9 @@ func roleOfUnit(name string) (Role, bool) {
 }
 
 // clientSubjects is what reading takes, for every role: the JetStream API as far as it concerns consumers of RAD,
-// acknowledgements, answers, and tmp.> for chatter that nobody stores. Managing streams is not among it.
+// acknowledgements, answers, and tmp.> for chatter that nobody stores. Managing streams is not among it. NATS does not
+// check where a client wants an answer sent, so one can have the server's acknowledgement stored as an event of any
+// topic; it has neither id nor schema.
 var clientSubjects = []string{
 	"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO." + StreamName,
 	"$JS.API.STREAM.MSG.GET." + StreamName, "$JS.API.DIRECT.GET." + StreamName, "$JS.API.DIRECT.GET." + StreamName + ".>",

@@ -45,22 +45,23 @@ func readable(ctx context.Context, c *pubsub.Client) error {
 // server gets it through the PROXY header and its authentication hook, of which this is the test for new versions.
 func TestRoles(t *testing.T) {
 	b := newBus(t, time.Minute)
-	folder := filepath.Join(b.home, "bin")
+	folder, elsewhere := filepath.Join(b.home, "bin"), filepath.Join(b.home, "elsewhere")
 	b.program = install(t, folder, "lnk-busd")
-	b.supervise()
+	gitd, noded, build, fake := install(t, folder, "lnk-gitd"), install(t, folder, "lnk-noded"), install(t, folder, "build"), install(t, elsewhere, "lnk-gitd")
+	b.supervise() // after the programs are written: a process that is forked meanwhile would keep them open for writing
 	const ok = 0
 	for _, test := range []struct {
 		program, topic string
 		want           int
 	}{
-		{install(t, folder, "lnk-gitd"), "rad.z6MkPeer.git.updated", ok},
-		{install(t, folder, "lnk-gitd"), "rad.z6MkPeer.node.joined", int(ipc.PermissionDenied)},
-		{install(t, folder, "lnk-gitd"), "rad.z6MkPeer.script.built", int(ipc.PermissionDenied)},
-		{install(t, folder, "lnk-noded"), "rad.z6MkPeer.node.joined", ok},
-		{install(t, folder, "lnk-noded"), "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
-		{install(t, folder, "build"), "rad.z6MkPeer.script.built", ok},
-		{install(t, folder, "build"), "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
-		{install(t, filepath.Join(b.home, "elsewhere"), "lnk-gitd"), "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
+		{gitd, "rad.z6MkPeer.git.updated", ok},
+		{gitd, "rad.z6MkPeer.node.joined", int(ipc.PermissionDenied)},
+		{gitd, "rad.z6MkPeer.script.built", int(ipc.PermissionDenied)},
+		{noded, "rad.z6MkPeer.node.joined", ok},
+		{noded, "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
+		{build, "rad.z6MkPeer.script.built", ok},
+		{build, "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
+		{fake, "rad.z6MkPeer.git.updated", int(ipc.PermissionDenied)},
 	} {
 		cmd := exec.Command(test.program, b.socket)
 		cmd.Env = append(os.Environ(), asPublisher+"="+test.topic)
@@ -78,9 +79,6 @@ func install(t *testing.T, folder, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, name)
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ type Config struct {
 	Dir      string                   // the store; made with mode 0700
 	Log      *slog.Logger             // nil discards
 	MaxStore int64                    // bytes on disk; 0 means 128 MiB
+	PerTopic int64                    // events kept of one topic; 0 means 65536
 	Role     func(peercred.Cred) Role // who is at the other end; nil means RoleOf
 	Now      func() time.Time         // nil means time.Now
 }
@@ -45,6 +46,9 @@ func New(config Config) *Server {
 	}
 	if config.MaxStore == 0 {
 		config.MaxStore = defaultStore
+	}
+	if config.PerTopic == 0 {
+		config.PerTopic = defaultPerTopic
 	}
 	if config.Role == nil {
 		config.Role = RoleOf
@@ -90,7 +94,7 @@ func (s *Server) running() (*engine, error) {
 	if s.closed {
 		return nil, ipc.Errorf(ipc.GoingAway, "the bus is shutting down")
 	}
-	if s.engine != nil && s.engine.works(s.config.Dir) {
+	if s.engine != nil && s.engine.works() {
 		return s.engine, nil
 	}
 	s.stopLocked()
@@ -110,7 +114,7 @@ func (s *Server) start() (*engine, error) {
 	if err := os.MkdirAll(s.config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the bus's folder: %w", err)
 	}
-	e, err := startEngine(s.config.Log, s.config.Dir, s.config.MaxStore, 1)
+	e, err := startEngine(s.config, 1)
 	if !errors.Is(err, errUnreadable) {
 		return e, err
 	}
@@ -118,7 +122,7 @@ func (s *Server) start() (*engine, error) {
 		if err := os.RemoveAll(filepath.Join(s.config.Dir, storeFolder)); err != nil {
 			return nil, fmt.Errorf("cannot remove a half-made store: %w", err)
 		}
-		return startEngine(s.config.Log, s.config.Dir, s.config.MaxStore, 1)
+		return startEngine(s.config, 1)
 	}
 	now := s.config.Now()
 	aside, asideErr := setAside(s.config.Dir, now)
@@ -127,7 +131,7 @@ func (s *Server) start() (*engine, error) {
 	}
 	s.config.Log.Error("the stored events cannot be read: the bus starts empty, subscribers may have missed events",
 		"err", err, "kept_in", aside)
-	return startEngine(s.config.Log, s.config.Dir, s.config.MaxStore, uint64(now.UnixMilli()))
+	return startEngine(s.config, uint64(now.UnixMilli()))
 }
 
 // classify gives an engine's failure to start its code and cure.
@@ -141,7 +145,7 @@ func classify(err error) error {
 // replaceWhenUseless stops an engine that can no longer serve as it should: its clients are hung up on, so they come
 // back and get a new one.
 func (s *Server) replaceWhenUseless(e *engine) {
-	e.watch(s.config.Dir)
+	e.watch()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.engine == e {

@@ -18,13 +18,13 @@ import (
 // StreamName is the one stream, over rad.>; its name is part of the protocol between bus and client.
 const StreamName = "RAD"
 
-// perTopic is how many events of one topic are kept, so that a chatty topic does not push the others out of the
+// defaultPerTopic is how many events of one topic are kept, so that a chatty topic does not push the others out of the
 // buffer. One push makes an event per ref, all on one topic, so it is well above the refs of a large repository.
-const perTopic = 1 << 16
+const defaultPerTopic = 1 << 16
 
 // limit sets today's limits on cfg; they bound what a desktop spends on the buffer (issue 2). The duplicate window
 // bounds how long a publisher may take to repeat a message after a crash.
-func limit(cfg *server.StreamConfig) {
+func limit(cfg *server.StreamConfig, perTopic int64) {
 	cfg.Name = StreamName
 	cfg.Subjects = []string{"rad.>"}
 	cfg.Storage, cfg.Retention, cfg.Discard = server.FileStorage, server.LimitsPolicy, server.DiscardOld
@@ -34,7 +34,7 @@ func limit(cfg *server.StreamConfig) {
 	cfg.MaxMsgsPer = perTopic
 	cfg.MaxMsgSize = maxEvent
 	cfg.Duplicates = 10 * time.Minute
-	cfg.AllowDirect = true
+	cfg.AllowDirect, cfg.AllowAtomicPublish = true, true
 }
 
 // An apiError is the server's refusal of a request on its JetStream API.
@@ -51,20 +51,20 @@ const errStreamNotFound = 10059
 
 // ensureStream creates the stream with firstSeq as the number of its first event, or brings an existing one to
 // today's limits. On a full disk an existing stream stays as it is.
-func ensureStream(a *admin, firstSeq uint64, full bool) error {
+func ensureStream(a *admin, perTopic int64, firstSeq uint64, full bool) error {
 	var info struct{ Config server.StreamConfig }
 	err := a.request("$JS.API.STREAM.INFO."+StreamName, nil, &info)
 	var api *apiError
 	if errors.As(err, &api) && api.ErrCode == errStreamNotFound {
 		cfg := server.StreamConfig{FirstSeq: firstSeq}
-		limit(&cfg)
+		limit(&cfg, perTopic)
 		return a.request("$JS.API.STREAM.CREATE."+StreamName, cfg, nil)
 	}
 	if err != nil || full {
 		return err
 	}
 	want := info.Config
-	limit(&want)
+	limit(&want, perTopic)
 	if reflect.DeepEqual(want, info.Config) {
 		return nil
 	}
