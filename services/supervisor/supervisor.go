@@ -35,6 +35,8 @@ type Config struct {
 	// before them. It is asked again and again, so that a new profile gets its sockets. If it returns an error, what is
 	// missing from the list beside it is not taken away.
 	Sockets func() ([]Socket, error)
+	// Gateways are what to listen on over TCP, too. May be empty.
+	Gateways []Gateway
 	// Env is the environment of the daemons, without what they must not inherit (SSH_AUTH_SOCK among it).
 	Env []string
 	// Output gets what daemons print; nil for nothing.
@@ -83,10 +85,17 @@ func Run(ctx context.Context, config Config) error {
 	controlCtx, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	released := u.serveControl(controlCtx, control)
+	tcp, err := openGateways(ctx, u.cfg.Gateways, u.cfg.Log)
+	if err != nil {
+		u.stopAll()
+		release()
+		return errors.Join(err, <-released)
+	}
 	if u.cfg.Ready != nil {
 		u.cfg.Ready()
 	}
 	u.follow(ctx)
+	tcp.close()
 	close(u.leaving)
 	u.stopAll()
 	release() // last: until here the folder is ours

@@ -100,7 +100,7 @@ func (a *app) examine(ctx context.Context) ([]finding, error) {
 // checkPrograms looks for the daemons where lnk up does, and for the remote helper where git does.
 func (a *app) checkPrograms() []finding {
 	var list []finding
-	for _, name := range []string{"lnk-busd", "lnk-gitd", "lnk-git-hook"} {
+	for _, name := range []string{"lnk-busd", "lnk-gitd", "lnk-git-hook", "lnk-trustd"} {
 		path, err := a.program(name)
 		if err != nil {
 			list = append(list, bad("programs", ipc.HintOf(err), "%v", err))

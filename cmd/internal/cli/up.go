@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,8 +27,8 @@ func upCommand(a *app) *cobra.Command {
 	return action[upArgs]{
 		name:  "up",
 		short: "listen on the sockets and start daemons on demand, in the foreground",
-		long: `Up does what a service manager would: it listens on the sockets of the bus and of every profile's gitd, starts a daemon when
-somebody connects, listens again when the daemon leaves, and starts it anew when it crashes. Once every socket listens it
+		long: `Up does what a service manager would: it listens on the sockets of the bus, of trustd and of every profile's gitd, starts a
+daemon when somebody connects, listens again when the daemon leaves, and starts it anew when it crashes. Once every socket listens it
 prints the line "ready" on standard output; what the daemons log goes to standard error. The sockets of a profile that is made
 meanwhile appear by themselves.
 
@@ -42,10 +43,11 @@ The daemons are the programs beside lnk, else those in PATH.`,
 }
 
 func (a *app) up(ctx context.Context, args upArgs) error {
-	if len(args.TCP) > 0 {
-		return ipc.Errorf(ipc.BadRequest, "no service of this lnk listens on TCP: --tcp %s", args.TCP[0]).WithHint("leave out --tcp")
-	}
 	dirs, err := a.dirs()
+	if err != nil {
+		return err
+	}
+	gateways, err := tcpGateways(dirs, args.TCP)
 	if err != nil {
 		return err
 	}
@@ -58,18 +60,35 @@ func (a *app) up(ctx context.Context, args upArgs) error {
 	}
 	output, _ := a.Stderr.(*os.File) // nil in tests: what the daemons log is dropped
 	return supervisor.Run(ctx, supervisor.Config{
-		Dirs:    dirs,
-		Sockets: list,
-		Env:     a.childEnvironment(),
-		Output:  output,
-		Ready:   func() { fmt.Fprintln(a.Stdout, "ready") },
-		Version: version(),
-		Log:     slog.New(slog.NewTextHandler(a.Stderr, nil)),
+		Dirs:     dirs,
+		Sockets:  list,
+		Gateways: gateways,
+		Env:      append(a.childEnvironment(), "LNK_AGENT="+a.Getenv("SSH_AUTH_SOCK")), // see trustd.AgentVariable
+		Output:   output,
+		Ready:    func() { fmt.Fprintln(a.Stdout, "ready") },
+		Version:  version(),
+		Log:      slog.New(slog.NewTextHandler(a.Stderr, nil)),
 	})
 }
 
-// sockets returns the function that lists what to listen on: the bus, then the gitd of every profile, as that publishes on
-// the bus.
+// tcpServices are the services that can be reached over TCP, with the names of their sockets.
+var tcpServices = map[string]string{"trustd": "trust"}
+
+// tcpGateways reads --tcp SERVICE=ADDRESS.
+func tcpGateways(dirs profile.Dirs, list []string) ([]supervisor.Gateway, error) {
+	var all []supervisor.Gateway
+	for _, one := range list {
+		service, address, ok := strings.Cut(one, "=")
+		socket, known := tcpServices[service]
+		if !ok || !known {
+			return nil, ipc.Errorf(ipc.BadRequest, "--tcp %s does not name a service that listens on TCP", one).WithHint("--tcp trustd=127.0.0.1:8080")
+		}
+		all = append(all, supervisor.Gateway{Address: address, Path: dirs.Socket(socket, "")})
+	}
+	return all, nil
+}
+
+// sockets returns the function that lists what to listen on: the bus, then the others, as they publish on the bus.
 func (a *app) sockets(dirs profile.Dirs, idle time.Duration) (func() ([]supervisor.Socket, error), error) {
 	busd, err := a.program("lnk-busd")
 	if err != nil {
@@ -79,9 +98,16 @@ func (a *app) sockets(dirs profile.Dirs, idle time.Duration) (func() ([]supervis
 	if err != nil {
 		return nil, err
 	}
+	trustd, err := a.program("lnk-trustd")
+	if err != nil {
+		return nil, err
+	}
 	idleFlag := "--idle=" + idle.String()
 	return func() ([]supervisor.Socket, error) {
-		list := []supervisor.Socket{{Name: "bus", Service: "bus", Path: dirs.Socket("bus", ""), Program: busd, Args: []string{idleFlag}}}
+		list := []supervisor.Socket{
+			{Name: "bus", Service: "bus", Path: dirs.Socket("bus", ""), Program: busd, Args: []string{idleFlag}},
+			{Name: "trust", Service: "trust", Path: dirs.Socket("trust", ""), Program: trustd, Args: []string{idleFlag}},
+		}
 		profiles, err := dirs.Profiles()
 		for _, p := range profiles {
 			list = append(list, supervisor.Socket{

@@ -20,10 +20,18 @@ import (
 // serveHTTP serves one connection that speaks HTTP/1.1. When the daemon leaves, activate ends the input: the request that
 // is being served is answered, as its work does not depend on the connection.
 func (s *Server) serveHTTP(ctx context.Context, c *activate.Conn) {
-	l := &oneConn{conn: c, closed: make(chan struct{})}
+	conn, remote, err := unwrap(c)
+	if err != nil {
+		return
+	}
+	ctx = context.WithValue(ctx, pidKey{}, c.Cred.PID)
+	if remote {
+		ctx = context.WithValue(ctx, remoteKey{}, true)
+	}
+	l := &oneConn{conn: conn, closed: make(chan struct{})}
 	server := http.Server{
 		Handler: s.web, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, pidKey{}, c.Cred.PID) },
+		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed || state == http.StateHijacked {
 				_ = l.Close()

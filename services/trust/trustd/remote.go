@@ -1,0 +1,46 @@
+package trustd
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"strings"
+	"time"
+)
+
+// maxAnnouncement is the length of the longest line of the PROXY protocol, version 1.
+const maxAnnouncement = 107
+
+// unwrap tells a connection that a gateway carries from one of the user's own: the former begins with a line of the PROXY
+// protocol (supervisor.Gateway), and whoever is behind it is not known to be the user.
+func unwrap(c net.Conn) (conn net.Conn, remote bool, err error) {
+	const announcement = "PROXY "
+	in := bufio.NewReaderSize(c, 4096)
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		return nil, false, err
+	}
+	start, err := in.Peek(1)
+	if err == nil && start[0] == announcement[0] { // or POST, PUT, PATCH
+		start, err = in.Peek(len(announcement))
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if string(start) == announcement {
+		line, err := in.ReadSlice('\n')
+		if err != nil || len(line) > maxAnnouncement || !strings.HasSuffix(string(line), "\r\n") {
+			return nil, true, errors.New("a gateway announced a connection in a way that nobody knows")
+		}
+		remote = true
+	}
+	return buffered{c, in}, remote, c.SetReadDeadline(time.Time{})
+}
+
+// buffered is a connection of which something was read already.
+type buffered struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+// Read implements net.Conn.
+func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
