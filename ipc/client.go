@@ -40,7 +40,7 @@ type Client struct {
 // wire with at most 16 bytes and is for diagnosis only. NewClient does no I/O.
 func NewClient(path, ua string) *Client {
 	return &Client{
-		path: path, ua: userAgent(ua), dial: dialSocket, dialing: make(chan struct{}, 1), conns: map[*clientConn]struct{}{},
+		path: path, ua: userAgent(ua), dial: Dial, dialing: make(chan struct{}, 1), conns: map[*clientConn]struct{}{},
 	}
 }
 

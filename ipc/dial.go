@@ -69,8 +69,10 @@ func (c *Client) isClosed() bool {
 	return c.closed
 }
 
-// dialSocket checks path and connects. A full backlog is waited out, as the daemon behind it is being started.
-func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+// Dial connects to the UNIX socket at path, for protocols other than this package's. It refuses a socket that somebody
+// else may have put there: PermissionDenied; one that is absent or that nobody listens on is Unavailable, with the cure. A
+// full backlog is waited out for as long as ctx allows, as the daemon behind it is being started.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if err := checkSocket(path); err != nil {
 		return nil, err
 	}

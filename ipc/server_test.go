@@ -464,7 +464,7 @@ func TestConnectionsThatComeAndGo(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 1000 {
 		wg.Go(func() {
-			conn, err := dialSocket(t.Context(), path)
+			conn, err := Dial(t.Context(), path)
 			if err != nil {
 				t.Error(err)
 				return

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -54,6 +53,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
+var errClosed = errors.New("this client is closed")
+
 func (c *Client) unlock() { <-c.lock }
 
 func (c *Client) dropLocked() {
@@ -81,10 +82,10 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 	case c.lock <- struct{}{}:
 		defer c.unlock()
 	case <-ctx.Done():
-		return nil, c.unreachable(ctx, ctx.Err())
+		return nil, c.unreachable(ctx, nil, nil)
 	}
 	if c.closed {
-		return nil, ipc.Errorf(ipc.Unavailable, "the client of the bus is closed")
+		return nil, ipc.Errorf(ipc.Unavailable, "cannot reach the bus: %w", absentError{errClosed})
 	}
 	if c.conn != nil && c.conn.isClosed() {
 		c.dropLocked()
@@ -131,15 +132,18 @@ type conn struct {
 	topics map[string]bool
 }
 
-// socketDialer makes nats.go dial a UNIX socket, within ctx.
+// socketDialer makes nats.go dial a UNIX socket, within ctx. It keeps the error, which nats.go does not always return.
 type socketDialer struct {
 	ctx  context.Context
 	path string
+	err  error
 }
 
 // Dial implements nats.CustomDialer.
 func (d *socketDialer) Dial(string, string) (net.Conn, error) {
-	return (&net.Dialer{}).DialContext(d.ctx, "unix", d.path)
+	conn, err := ipc.Dial(d.ctx, d.path)
+	d.err = err
+	return conn, err
 }
 
 func (c *Client) dial(ctx context.Context) (*conn, error) {
@@ -154,7 +158,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	}
 	nc, err := options.Connect()
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		return nil, c.unreachable(ctx, dialer.err, err)
 	}
 	conn.nc = nc
 	if conn.js, err = jetstream.New(nc); err != nil {
@@ -174,25 +178,30 @@ func timeLeft(ctx context.Context, most time.Duration) time.Duration {
 // refusal is how the bus says before the connection is set up that it cannot work: an ipc code and a text.
 var refusal = regexp.MustCompile(`lnk (\d+) (.*)$`)
 
-// unreachable turns a failure to connect into an error with its cure.
-func (c *Client) unreachable(ctx context.Context, err error) error {
+// unreachable turns a failure to connect into an error with its cure: dialing is ipc.Dial's, greeting comes after it.
+func (c *Client) unreachable(ctx context.Context, dialing, greeting error) error {
 	if ctx.Err() != nil {
 		return ipc.Errorf(ipc.CodeOf(ctx.Err()), "cannot reach the bus at %s: %w", c.socket, ctx.Err())
 	}
-	if m := refusal.FindStringSubmatch(err.Error()); m != nil {
+	if dialing != nil {
+		return ipc.Errorf(ipc.CodeOf(dialing), "cannot reach the bus: %w", absentError{dialing})
+	}
+	if m := refusal.FindStringSubmatch(greeting.Error()); m != nil {
 		code, _ := strconv.ParseUint(m[1], 10, 32)
 		return withHint(ipc.Errorf(ipc.Code(code), "the bus at %s refuses: %s", c.socket, m[2]))
 	}
-	e := ipc.Errorf(ipc.Unavailable, "cannot reach the bus at %s: %w", c.socket, err)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return e.WithHint("start the suite with lnk up, or have the service manager do it with lnk service enable")
-	}
-	return e
+	return ipc.Errorf(ipc.Unavailable, "cannot reach the bus at %s: %w", c.socket, greeting)
 }
 
-// isAbsent tells whether nobody listens on the socket, so that trying again soon is of no use.
+// absentError says that there is nobody to talk to, so that trying again soon is of no use.
+type absentError struct{ error }
+
+// Unwrap returns the reason.
+func (e absentError) Unwrap() error { return e.error }
+
 func isAbsent(err error) bool {
-	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EACCES)
+	var absent absentError
+	return errors.As(err, &absent)
 }
 
 func withHint(e *ipc.Error) error {

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,14 +102,76 @@ func TestDuplicatesSurviveRestart(t *testing.T) {
 }
 
 func TestNoBus(t *testing.T) {
-	c := pubsub.NewClient(t.TempDir()+"/none", "test")
-	_, err := c.Publish(t.Context(), messages(1, 1)...)
-	if !errors.Is(err, ipc.Unavailable) || ipc.HintOf(err) == "" {
-		t.Errorf("Publish: %v (hint %q)", err, ipc.HintOf(err))
+	bus := busdtest.Start(t, busd.Config{})
+	stale := bus.Socket + "2"
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, err := range c.Subscribe(t.Context(), "rad.>", pubsub.Start{}) {
-		if !errors.Is(err, ipc.Unavailable) {
-			t.Errorf("Subscribe: %v", err)
-		}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	public := filepath.Join(filepath.Dir(bus.Socket), "public", "s")
+	if err := errors.Join(os.Mkdir(filepath.Dir(public), 0o700), os.Chmod(filepath.Dir(public), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: public, Net: "unix"}); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, test := range []struct {
+		name, socket string
+		want         ipc.Code
+		hint         bool
+	}{
+		{"no socket", bus.Socket + "3", ipc.Unavailable, true},
+		{"a socket nobody listens on", stale, ipc.Unavailable, true},
+		{"a socket that anybody may have made", public, ipc.PermissionDenied, false},
+		{"a path that is too long", "/" + strings.Repeat("x", 200), ipc.Unavailable, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := pubsub.NewClient(test.socket, "test")
+			began := time.Now()
+			if _, err := c.Publish(t.Context(), messages(1, 1)...); !errors.Is(err, test.want) || test.hint && ipc.HintOf(err) == "" {
+				t.Errorf("Publish: %v (hint %q)", err, ipc.HintOf(err))
+			}
+			for _, err := range c.Subscribe(t.Context(), "rad.>", pubsub.Start{}) {
+				if !errors.Is(err, test.want) {
+					t.Errorf("Subscribe: %v", err)
+				}
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestHungBus: somebody accepts the connection and says nothing.
+func TestHungBus(t *testing.T) {
+	dir, err := os.MkdirTemp("", "hung")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	c := pubsub.NewClient(filepath.Join(dir, "s"), "test")
+	if _, err := c.Publish(ctx, messages(1, 1)...); !errors.Is(err, ipc.DeadlineExceeded) && !errors.Is(err, ipc.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClosedClient(t *testing.T) {
+	bus := busdtest.Start(t, busd.Config{})
+	c := client(t, bus)
+	publish(t, c, messages(1, 1)...)
+	c.Close()
+	if _, err := c.Publish(t.Context(), messages(2, 2)...); !errors.Is(err, ipc.Unavailable) {
+		t.Errorf("got %v", err)
 	}
 }
