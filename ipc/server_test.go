@@ -482,3 +482,25 @@ func TestConnectionsThatComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeAnswersOfInlineHandlers pipelines calls whose answers exceed what a connection queues: they must be flushed
+// although more requests are buffered.
+func TestLargeAnswersOfInlineHandlers(t *testing.T) {
+	mux := testMux()
+	Unary[Empty, []byte]{Name: "test.large", Inline: true}.Handle(mux, func(context.Context, Empty) ([]byte, error) {
+		return make([]byte, highWater/4), nil
+	})
+	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
+		c := r.raw(nil)
+		var frames []byte
+		for i := range uint32(100) {
+			q := request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, i+1), payload: callOf("test.large").appendTo(nil)}
+			frames = q.appendTo(frames)
+		}
+		c.write(frames)
+		for range 100 {
+			<-c.answers
+		}
+		c.Close()
+	})
+}

@@ -71,6 +71,7 @@ func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) error
 		if room == nil {
 			return err
 		}
+		w.flush() // or there would never be room
 		if err := waitFor(ctx, room, deadline); err != nil {
 			m.owner.put()
 			return err
