@@ -29,9 +29,10 @@ type Client struct {
 	current atomic.Pointer[clientConn]
 	dialing chan struct{} // holds a token while somebody dials
 
+	free sync.Pool // of *pendingCall
+
 	mu     sync.Mutex
 	conns  map[*clientConn]struct{} // whose readers run
-	free   []*pendingCall
 	closed bool
 	wg     sync.WaitGroup // readers
 }

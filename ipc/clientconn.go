@@ -50,6 +50,9 @@ func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCal
 	if err := k.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
+	if ctx.Done() == nil {
+		return p.wait() // cheaper than a select
+	}
 	select {
 	case <-p.done:
 		return p.err
@@ -90,13 +93,16 @@ func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 	}
 	frame := p.frame(k.client.ua)
 	k.trace(frame)
-	if err := k.out.send(ctx, p.deadline, outgoing{frame: frame, end: &p.end}); err != nil {
+	first, err := k.out.send(ctx, p.deadline, outgoing{frame: frame, end: &p.end})
+	if err != nil {
 		return k.unregister(p, err)
 	}
-	if others {
+	if first && others {
 		runtime.Gosched()
 	}
-	k.out.flush()
+	if first {
+		k.out.flush()
+	}
 	return nil
 }
 

@@ -189,15 +189,16 @@ func (k *serverConn) refuse(rq []byte, err error) {
 }
 
 // answer queues a final answer: an ok with the payload in out, or err. It waits while the peer does not read what it
-// asked for; if the peer is gone, nobody is there to hear it.
-func (k *serverConn) answer(rq []byte, out *scratch, err error) {
+// asked for; if the peer is gone, nobody is there to hear it. If it reports first, the caller must flush soon.
+func (k *serverConn) answer(rq []byte, out *scratch, err error) (first bool) {
 	frame := []byte(nil)
 	if err == nil {
 		frame = out.sealOK(rq)
 	} else {
 		frame = appendError(out.b[:0], rq, err)
 	}
-	_ = k.out.send(k.ctx, time.Time{}, outgoing{frame: frame, owner: out})
+	first, _ = k.out.send(k.ctx, time.Time{}, outgoing{frame: frame, owner: out})
+	return first
 }
 
 func appendError(b, rq []byte, err error) []byte {

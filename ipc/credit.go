@@ -69,7 +69,9 @@ func (t *task) send(out *scratch) error {
 		out.put()
 		return err
 	}
-	err = k.out.send(t.ctx, time.Time{}, outgoing{frame: out.sealOK(t.id.bytes()), owner: out})
-	k.out.flushSoon()
+	first, err := k.out.send(t.ctx, time.Time{}, outgoing{frame: out.sealOK(t.id.bytes()), owner: out})
+	if first {
+		k.out.flushSoon()
+	}
 	return err
 }

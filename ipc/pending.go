@@ -77,22 +77,12 @@ func (p *pendingCall) wait() error {
 
 // takeCall returns a fresh pendingCall. They belong to one client, so that their channels live and die with it.
 func (c *Client) takeCall(method string) *pendingCall {
-	p := c.takeFree()
+	p, ok := c.free.Get().(*pendingCall)
+	if !ok {
+		p = &pendingCall{done: make(chan struct{}, 1)}
+	}
 	p.out = takeScratch()
 	p.method = append(p.method[:0], method...)
-	return p
-}
-
-func (c *Client) takeFree() *pendingCall {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last := len(c.free) - 1
-	if last < 0 {
-		return &pendingCall{done: make(chan struct{}, 1)}
-	}
-	p := c.free[last]
-	c.free[last] = nil
-	c.free = c.free[:last]
 	return p
 }
 
@@ -106,11 +96,7 @@ func (c *Client) putCall(p *pendingCall) {
 		p.buf = nil
 	}
 	p.out, p.answer, p.err = nil, item{}, nil
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.free) < defaultMaxInFlight {
-		c.free = append(c.free, p)
-	}
+	c.free.Put(p)
 }
 
 // ok hands the payload of an ok to the caller.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 )
 
 // read delivers answers until the connection ends, and then tells those who still wait.
@@ -18,6 +19,9 @@ func (k *clientConn) read() {
 
 func (k *clientConn) readAnswers() error {
 	for {
+		if !k.in.buffered() {
+			runtime.Gosched() // let those who got answers act on them while more come
+		}
 		frame, owned, err := k.in.next()
 		if err == nil {
 			err = k.receive(frame, owned)

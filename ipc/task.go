@@ -142,24 +142,27 @@ func (k *serverConn) finish(t *task, out *scratch, err error) {
 		out.put()
 		return
 	}
-	k.reply(&t.id, t.method, out, err)
-	if others {
+	first := k.reply(&t.id, t.method, out, err)
+	if first && others {
 		runtime.Gosched() // they may be about to answer as well: one system call for all
 	}
-	k.out.flush()
+	if first {
+		k.out.flush()
+	}
 }
 
-func (k *serverConn) reply(id *requestID, m *method, out *scratch, err error) {
+func (k *serverConn) reply(id *requestID, m *method, out *scratch, err error) (first bool) {
 	if err == nil {
 		err = k.fits(out.payload())
 	}
 	if k.srv.Log != nil && err != nil && CodeOf(err) == Internal {
 		k.srv.Log.Error("call failed", "method", m.info.Name, "err", err)
 	}
-	k.answer(id.bytes(), out, err)
+	first = k.answer(id.bytes(), out, err)
 	if k.srv.Activity != nil {
 		k.srv.Activity.Add(-1)
 	}
+	return first
 }
 
 // runInline calls the handler on the reader.

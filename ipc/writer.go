@@ -35,6 +35,7 @@ type writer struct {
 	pending []byte    // small frames
 	spare   []byte
 	busy    bool   // somebody writes; attempt, out, n and failure are theirs
+	expect  bool   // somebody is going to flush
 	queued  uint64 // bytes since the beginning
 	written uint64 // bytes that the kernel has
 	err     error
@@ -63,18 +64,18 @@ type outgoing struct {
 	end   *atomic.Uint64
 }
 
-// send queues m. It waits while the queue is full, until ctx or deadline (if not zero) ends. Nothing is written before
-// somebody flushes.
-func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) error {
+// send queues m. It waits while the queue is full, until ctx or deadline (if not zero) ends. If it reports first, the
+// caller must flush soon: nobody else is going to, and those who send meanwhile rely on it.
+func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) (first bool, err error) {
 	for {
-		room, err := w.tryQueue(m)
+		first, room, err := w.tryQueue(m)
 		if room == nil {
-			return err
+			return first, err
 		}
 		w.flush() // or there would never be room
 		if err := waitFor(ctx, room, deadline); err != nil {
 			m.owner.put()
-			return err
+			return false, err
 		}
 	}
 }
@@ -91,15 +92,15 @@ func (w *writer) sendUrgent(frame []byte) {
 }
 
 // tryQueue returns a channel to wait for if there is no room.
-func (w *writer) tryQueue(m outgoing) (room <-chan struct{}, err error) {
+func (w *writer) tryQueue(m outgoing) (first bool, room <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.err != nil:
 		m.owner.put()
-		return nil, w.err
+		return false, nil, w.err
 	case w.queued-w.written >= highWater:
-		return w.roomLocked(), nil
+		return false, w.roomLocked(), nil
 	case len(m.frame) >= largeFrame:
 		if len(w.pending) > 0 {
 			w.large = append(w.large, segment{b: w.pending})
@@ -114,7 +115,9 @@ func (w *writer) tryQueue(m outgoing) (room <-chan struct{}, err error) {
 	if m.end != nil {
 		m.end.Store(w.queued)
 	}
-	return nil, nil
+	first = !w.busy && !w.expect
+	w.expect = true
+	return first, nil, nil
 }
 
 // flush writes what is queued as far as the socket takes it at once, unless somebody else is writing already.
@@ -158,6 +161,7 @@ func (w *writer) takeLocked() (out segment) {
 		w.pending, w.spare = w.spare[:0], nil
 	}
 	w.busy = out.b != nil
+	w.expect = w.busy
 	return out
 }
 
