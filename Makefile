@@ -2,6 +2,8 @@
 GO ?= go
 PREFIX ?= /usr/local
 DESTDIR ?=
+# systemd looks below lib for all users, and below ~/.local/share for one.
+UNITDIR ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd
 
 # The race detector needs a C compiler, which a machine may lack.
 RACE := $(if $(shell command -v "$$($(GO) env CC)" 2>/dev/null),-race)
@@ -41,13 +43,13 @@ install: build
 	bin/lnk generate man $(DESTDIR)$(PREFIX)/share/man/man1
 	@set -e; for c in $(COMPLETIONS); do bin/lnk completion $${c%%:*} > $(DESTDIR)$(PREFIX)/$${c#*:}; done
 ifeq ($(shell uname -s),Linux)
-	bin/lnk service print --programs $(PREFIX)/bin --dir $(DESTDIR)$(PREFIX)/lib/systemd
+	bin/lnk service print --programs $(PREFIX)/bin --dir $(DESTDIR)$(UNITDIR)
 endif
-	@echo 'Now each user: lnk profile create NAME; lnk service enable (macOS: lnk service install)'
+	@echo 'Now each user: lnk profile create NAME; lnk service enable (macOS: lnk service print --launchd)'
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lnk.1 $(DESTDIR)$(PREFIX)/share/man/man1/lnk-*.1
 	rm -f $(foreach c,$(COMPLETIONS),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(c))))
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user/lnk-*.socket $(DESTDIR)$(PREFIX)/lib/systemd/user/lnk-*.service
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/user-preset/90-lnk.preset
+	rm -f $(DESTDIR)$(UNITDIR)/user/lnk-*.socket $(DESTDIR)$(UNITDIR)/user/lnk-*.service
+	rm -f $(DESTDIR)$(UNITDIR)/user-preset/90-lnk.preset

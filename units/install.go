@@ -149,6 +149,27 @@ func (m *Manager) Uninstall(ctx context.Context) error {
 	return nil
 }
 
+// Installed says whether systemd finds units of ours: in this manager's folder or, unless that is for the session only,
+// where make install and packages put them. It looks for a file only, as asking systemd costs a process.
+func (m *Manager) Installed() bool {
+	return slices.ContainsFunc(m.searched(), func(folder string) bool {
+		_, err := os.Stat(filepath.Join(folder, targets[0]))
+		return err == nil
+	})
+}
+
+func (m *Manager) searched() []string {
+	if m.Runtime {
+		return []string{m.Folder}
+	}
+	folders := []string{m.Folder, "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
+	getenv := lookup(m.Environ)
+	if data := getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return append(folders, filepath.Join(data, "systemd"))
+	}
+	return append(folders, filepath.Join(getenv("HOME"), ".local/share/systemd"))
+}
+
 // installed lists the files of ours in the folder.
 func (m *Manager) installed() ([]string, error) {
 	var found []string

@@ -297,6 +297,12 @@ func (r *rig) testPackage(t *testing.T) {
 	r.do(t, "daemon-reload")
 	u.run("lnk", "service", "enable")
 	r.greet(t)
+	if !r.Installed() {
+		t.Error("the manager does not see the units")
+	}
+	if out := u.run("lnk", "status"); !strings.Contains(out, Running) {
+		t.Errorf("lnk status says:\n%s", out)
+	}
 	if out := u.run("lnk", "service", "status"); !strings.Contains(out, Running) {
 		t.Errorf("lnk service status says:\n%s", out)
 	}

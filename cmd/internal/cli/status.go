@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -128,21 +126,12 @@ func failure(s units.Status) string {
 	return s.Result
 }
 
-// installedUnits returns the service manager if our units are installed. It looks for them where systemd does, because to
-// ask systemd costs a process.
+// installedUnits returns the service manager if our units are installed, that of the session before that of the user.
 func (a *app) installedUnits() (*units.Manager, bool) {
-	session, errSession := units.NewManager(a.Environ(), true)
-	user, errUser := units.NewManager(a.Environ(), false)
-	if errUser != nil {
-		return nil, false
+	for _, runtime := range []bool{true, false} {
+		if manager, err := units.NewManager(a.Environ(), runtime); err == nil && manager.Installed() {
+			return manager, true
+		}
 	}
-	if errSession == nil && hasUnits(session.Folder) {
-		return session, true
-	}
-	return user, slices.ContainsFunc([]string{user.Folder, "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}, hasUnits)
-}
-
-func hasUnits(folder string) bool {
-	_, err := os.Stat(filepath.Join(folder, "user/lnk-busd.socket"))
-	return err == nil
+	return nil, false
 }
