@@ -21,7 +21,7 @@ func TestTour(t *testing.T) {
 	if err != nil {
 		t.Fatalf("make run: %v\n%s", err, out)
 	}
-	for _, sign := range []string{"new branch", `"ref":"refs/heads/main"`, `"ref":"refs/tags/tour"`, "are good, 2 refs are as signed"} {
+	for _, sign := range []string{"new branch", `"ref":"refs/heads/main"`, `"ref":"refs/tags/tour"`, "verified 1 signature"} {
 		if !strings.Contains(string(out), sign) {
 			t.Errorf("the tour does not show %q:\n%s", sign, out)
 		}
