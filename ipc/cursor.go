@@ -38,21 +38,6 @@ func appendHead(b []byte, major byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, major|27), n)
 }
 
-// headSize is the number of bytes that appendHead needs for n.
-func headSize(n int) int {
-	switch {
-	case n < 24:
-		return 1
-	case n <= 0xff:
-		return 2
-	case n <= 0xffff:
-		return 3
-	case n <= 0xffffffff:
-		return 5
-	}
-	return 9
-}
-
 // A cursor reads deterministically encoded CBOR (RFC 8949 section 4.2.1) and refuses everything else, without copying or
 // allocating. Errors are sticky, so that parsers read straight on and look once at the end: fail stops reading, because
 // the bytes make no sense any more; refuse remembers the first complaint and reads on, so that a request whose client
@@ -128,26 +113,24 @@ func (c *cursor) argument(first byte) uint64 {
 	return c.longArgument(first)
 }
 
-func (c *cursor) longArgument(first byte) uint64 {
+func (c *cursor) longArgument(first byte) (n uint64) {
 	info := first & 31
 	if info > 27 {
 		c.fail(unlessReserved(info))
 		return 0
 	}
 	size := 1 << (info - 24)
-	raw := c.take(uint64(size))
-	if raw == nil {
-		return 0
-	}
-	var n uint64
-	for _, b := range raw {
+	for _, b := range c.take(uint64(size)) {
 		n = n<<8 | uint64(b)
 	}
-	if shortest := headSize(int(min(n, 1<<62))); first>>5 != majorOther && shortest != 1+size {
+	if n < leastArgument[info-24] && first>>5 != majorOther {
 		c.fail("integer or length not in its shortest form")
 	}
 	return n
 }
+
+// leastArgument is the smallest number that needs one, two, four, eight bytes.
+var leastArgument = [...]uint64{24, 1 << 8, 1 << 16, 1 << 32}
 
 func unlessReserved(info byte) string {
 	if info == 31 {
@@ -178,6 +161,9 @@ func (c *cursor) uint() uint64 {
 
 // bytes reads a byte string, aliasing the input. It returns nil only on error.
 func (c *cursor) bytes() []byte {
+	if s := c.short(majorBytes); s != nil {
+		return s
+	}
 	if !c.expect(majorBytes, "a byte string") {
 		return nil
 	}
@@ -187,15 +173,30 @@ func (c *cursor) bytes() []byte {
 
 // text reads a text string, aliasing the input. It returns nil only on error.
 func (c *cursor) text() []byte {
-	if !c.expect(majorText, "a text string") {
-		return nil
+	s := c.short(majorText)
+	if s == nil {
+		if !c.expect(majorText, "a text string") {
+			return nil
+		}
+		_, n := c.head()
+		s = c.take(n)
 	}
-	_, n := c.head()
-	raw := c.take(n)
-	if !utf8.Valid(raw) {
+	if !utf8.Valid(s) {
 		c.refuse("text is not UTF-8")
 	}
-	return raw
+	return s
+}
+
+// short reads a string of the given major type and of less than 24 bytes; nil if something else is next. Envelopes consist
+// of such strings, and this much is inlined.
+func (c *cursor) short(major byte) []byte {
+	rest := c.data[c.pos:]
+	if len(rest) == 0 || rest[0]>>5 != major || rest[0]&31 > 23 || int(rest[0]&31) >= len(rest) {
+		return nil
+	}
+	n := int(rest[0]&31) + 1
+	c.pos += n
+	return rest[1:n:n]
 }
 
 // expect reports whether the next item is of the given major type. One that is not is refused and skipped.
@@ -263,9 +264,9 @@ func (c *cursor) skipContainer(depth int) {
 	}
 }
 
-// holds reports whether n entries of at least size bytes can still follow, so that no loop runs on a length alone.
+// holds reports whether n entries of at least size bytes (1 or 2) can still follow, so that no loop runs on a length alone.
 func (c *cursor) holds(n uint64, size int) bool {
-	if n > uint64(len(c.data)-c.pos)/uint64(size) {
+	if n > uint64(len(c.data)-c.pos)>>(size-1) {
 		c.fail("input ends too early")
 		return false
 	}
