@@ -95,14 +95,10 @@ func TestCrashAndRestart(t *testing.T) {
 
 func TestCrashLoopIsPaced(t *testing.T) {
 	r := newRig(t, "TESTD_BROKEN=store")
-	r.cfg.RestartMin = 200 * time.Millisecond
+	r.cfg.RestartMin, r.cfg.RestartMax = time.Hour, time.Hour // far more than any machine takes to fail twice
 	r.up(t)
-	start := time.Now()
 	c := dial(t, r.dirs.Socket("test", ""))
-	r.await(t, "test", func(s ServiceState) bool { return s.Restarts == 3 })
-	if took := time.Since(start); took < 600*time.Millisecond {
-		t.Errorf("3 restarts within %v", took)
-	}
+	r.await(t, "test", func(s ServiceState) bool { return s.State == Failed && s.Restarts == 1 })
 	if s := r.status(t, "test"); !strings.Contains(s.Error, "exit status 1") {
 		t.Errorf("the reason is not told: %+v", s)
 	}
