@@ -18,7 +18,9 @@ type body map[string]any
 func reply(w http.ResponseWriter, status int, b body) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(b) // whoever is gone does not read
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(b) // whoever is gone does not read
 }
 
 // A route is one endpoint and method of the API of Repository Service for TUF 1.0.
@@ -159,8 +161,16 @@ func decode(data json.RawMessage, v any, location ...string) error {
 	return nil
 }
 
-// with runs f with the repository of the request, which for the API exists always.
-func (c *call) with(f func(r *repository) error) error { return c.s.with(c.ctx, c.name, true, f) }
+// with runs f with the repository of the request, which for the API exists always: one that nobody has begun is empty, and
+// only a change makes its folder.
+func (c *call) with(f func(r *repository) error) error {
+	read := c.q.Method == http.MethodGet
+	err := c.s.with(c.ctx, c.name, !read, f)
+	if read && errors.Is(err, ipc.NotFound) {
+		return f(&repository{name: c.name, now: c.s.now, state: &state{Format: stateFormat}})
+	}
+	return err
+}
 
 // job is what a request asks for, in the words of the API.
 type job struct {

@@ -11,6 +11,9 @@ import (
 // maxAnnouncement is the length of the longest line of the PROXY protocol, version 1.
 const maxAnnouncement = 107
 
+// announcedFields are the word PROXY, the family, two addresses and two ports.
+const announcedFields = 6
+
 // unwrap tells a connection that a gateway carries from one of the user's own: the former begins with a line of the PROXY
 // protocol (supervisor.Gateway), and whoever is behind it is not known to be the user.
 func unwrap(c net.Conn) (conn net.Conn, remote bool, err error) {
@@ -28,7 +31,7 @@ func unwrap(c net.Conn) (conn net.Conn, remote bool, err error) {
 	}
 	if string(start) == announcement {
 		line, err := in.ReadSlice('\n')
-		if err != nil || len(line) > maxAnnouncement || !strings.HasSuffix(string(line), "\r\n") {
+		if err != nil || len(line) > maxAnnouncement || !strings.HasSuffix(string(line), "\r\n") || len(strings.Fields(string(line))) != announcedFields {
 			return nil, true, errors.New("a gateway announced a connection in a way that nobody knows")
 		}
 		remote = true

@@ -346,17 +346,25 @@ func (l local) DownloadFile(url string, limit int64, _ time.Duration) ([]byte, e
 
 // client is an unmodified go-tuf with the first root.
 func (r *rig) client(prefix string) (*updater.Updater, error) {
-	first := r.http("GET", prefix+"/metadata/1.root.json", nil)
-	cfg, err := config.New("http://repo"+prefix+"/metadata/", []byte(first.text))
+	return clientOf(r.srv.web, prefix, r.clock.Now())
+}
+
+func clientOf(h http.Handler, prefix string, now time.Time) (*updater.Updater, error) {
+	l := local{h}
+	first, err := l.DownloadFile("http://repo"+prefix+"/metadata/1.root.json", 1<<20, 0)
 	if err != nil {
 		return nil, err
 	}
-	cfg.DisableLocalCache, cfg.Fetcher = true, local{r.srv.web}
+	cfg, err := config.New("http://repo"+prefix+"/metadata/", first)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DisableLocalCache, cfg.Fetcher, cfg.MaxRootRotations = true, l, 10000
 	u, err := updater.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	u.UnsafeSetRefTime(r.clock.Now())
+	u.UnsafeSetRefTime(now)
 	return u, u.Refresh()
 }
 
@@ -399,3 +407,5 @@ func (r *rig) rootNow() (root *trust.Root) {
 	r.look(func(repo *repository) { root = repo.root })
 	return root
 }
+
+func personOf(seed []byte) person { return person{ed25519.NewKeyFromSeed(seed)} }

@@ -62,7 +62,7 @@ func (f folder) saveTask(t task) error {
 // loadTask returns a task that is pending if nobody knows the id.
 func (f folder) loadTask(id string) (task, error) {
 	none := task{ID: id, State: taskPending}
-	if id == "" || strings.Trim(id, "0123456789abcdef") != "" {
+	if f.dir == "" || id == "" || strings.Trim(id, "0123456789abcdef") != "" {
 		return none, nil
 	}
 	data, err := os.ReadFile(f.task(id))
