@@ -21,7 +21,8 @@ const (
 	SourceWellKnown   = "well-known"   // where OpenSSH, GNOME, KDE, GnuPG and launchd put it
 )
 
-// Limits of one exchange with an agent, unless the context ends before. A signature may wait for a person.
+// Limits of one exchange with an agent, unless the context ends before. A signature may wait for a person, as long as
+// Agent.Patience says.
 const (
 	askLimit  = 5 * time.Second
 	signLimit = time.Minute
@@ -34,6 +35,8 @@ type Agent struct {
 	Path string
 	// Source says how it was found, for people.
 	Source string
+	// Patience is how long a signature may take, of which a person's answer or touch is the most; 0 means a minute.
+	Patience time.Duration
 }
 
 // String names the agent in messages.

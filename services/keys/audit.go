@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,8 +23,10 @@ import (
 type AuditRecord struct {
 	// Time is when, in UTC.
 	Time time.Time `json:"time"`
-	// Key is which key signed.
-	Key peer.ID `json:"key"`
+	// Key is which key signed; empty for other than device keys.
+	Key peer.ID `json:"key,omitempty"`
+	// Fingerprint names a key that is no device key.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Kind is what the signature is for: "sshsig:" and the namespace, or what the caller of Audited said.
 	Kind string `json:"kind"`
 	// Digest is the algorithm and hex hash of the message, as SSHSIG hashed it, else its SHA-256.
@@ -66,28 +67,37 @@ func (a audited) Sign(ctx context.Context, msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := describeSigned(msg, a.kind)
-	record.Time, record.Caller = time.Now().UTC(), a.caller
-	if record.Key, err = peer.FromPublicKey(ed25519.PublicKey(a.PublicKey())); err != nil {
-		return nil, err
+	id, err := peer.FromPublicKey(a.PublicKey())
+	if err == nil {
+		err = a.log.record(AuditRecord{Key: id, Caller: a.caller}, msg, a.kind)
 	}
-	if err := a.log.Append(record); err != nil {
-		return nil, fmt.Errorf("cannot record a signature, so it was not used: %w", err)
+	if err != nil {
+		return nil, err
 	}
 	return sig, nil
 }
 
-// describeSigned fills in kind and digest. What looks like SSHSIG is nothing else: no other protocol starts so.
-func describeSigned(msg []byte, kind string) AuditRecord {
+// record completes and stores the record of a signature over msg.
+func (l *AuditLog) record(r AuditRecord, msg []byte, kind string) error {
+	r.Time = time.Now().UTC()
+	r.Kind, r.Digest = describeSigned(msg, kind)
+	if err := l.Append(r); err != nil {
+		return fmt.Errorf("cannot record a signature, so it was not used: %w", err)
+	}
+	return nil
+}
+
+// describeSigned says what is signed. What looks like SSHSIG is nothing else: no other protocol starts so.
+func describeSigned(msg []byte, raw string) (kind, digest string) {
 	var blob struct {
 		Namespace, Reserved, Hash string
 		Digest                    []byte
 	}
 	if body, ok := bytes.CutPrefix(msg, []byte(sshsigMagic)); ok && ssh.Unmarshal(body, &blob) == nil {
-		return AuditRecord{Kind: "sshsig:" + blob.Namespace, Digest: blob.Hash + ":" + hex.EncodeToString(blob.Digest)}
+		return "sshsig:" + blob.Namespace, blob.Hash + ":" + hex.EncodeToString(blob.Digest)
 	}
 	sum := sha256.Sum256(msg)
-	return AuditRecord{Kind: kind, Digest: "sha256:" + hex.EncodeToString(sum[:])}
+	return raw, "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Append stores records: when it returns without error their lines survive a crash.

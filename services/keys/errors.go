@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
 // noKey makes the error of an agent that could not do what it was asked: one sentence of cause, one of cure.
@@ -59,16 +58,16 @@ func (a Agent) errEmpty() error {
 	return noKey(hintUnlock, "ssh-agent at %s is locked or holds no key", a)
 }
 
-func (a Agent) errAbsent(id peer.ID) error {
-	return noKey(hintAdd, "ssh-agent at %s does not hold key %s: it was not loaded, or its time ran out", a, id)
+func (a Agent) errAbsent(key string) error {
+	return noKey(hintAdd, "ssh-agent at %s does not hold key %s: it was not loaded, or its time ran out", a, key)
 }
 
-func (a Agent) errRefused(id peer.ID) error {
-	return noKey(hintConfirm, "ssh-agent at %s refused to sign with key %s: not confirmed, or the key is restricted", a, id)
+func (a Agent) errRefused(key string) error {
+	return noKey(hintConfirm, "ssh-agent at %s refused to sign with key %s: not confirmed, or the key is restricted", a, key)
 }
 
-func (a Agent) errOtherKey(id peer.ID) error {
-	return noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, id)
+func (a Agent) errOtherKey(key string) error {
+	return noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, key)
 }
 
 func (a Agent) errCannot(what string) error {

@@ -16,6 +16,10 @@ type Sources struct {
 	Caller string
 	// Profile is the profile's agent_socket.
 	Profile string
+	// Only is the profile's agent_only: no other agent will do, not even the caller's.
+	Only bool
+	// Patience becomes that of the agents.
+	Patience time.Duration
 	// Getenv reads this process's environment: SSH_AUTH_SOCK, XDG_RUNTIME_DIR, HOME. Nil skips what depends on it.
 	Getenv func(string) string
 	// UserManager prints the service manager's environment, NAME=value per line; nil asks systemctl, if it is installed.
@@ -67,7 +71,7 @@ func (s Sources) candidates(ctx context.Context) func(yield func(Candidate) bool
 					continue
 				}
 				seen[path] = true
-				agent := Agent{Path: path, Source: look.source}
+				agent := Agent{Path: path, Source: look.source, Patience: s.Patience}
 				if !yield(Candidate{agent, agent.Check(ctx)}) {
 					return
 				}
@@ -84,6 +88,9 @@ type place struct {
 func (s Sources) places() []place {
 	one := func(path string) func(context.Context) []string {
 		return func(context.Context) []string { return []string{path} }
+	}
+	if s.Only {
+		return []place{{SourceProfile, one(s.Profile)}}
 	}
 	places := []place{{SourceCaller, one(s.Caller)}, {SourceProfile, one(s.Profile)}}
 	if s.Getenv == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -22,6 +23,12 @@ type AddOptions struct {
 	Forever bool
 	// Confirm makes the agent ask a person for every signature.
 	Confirm bool
+}
+
+// Check says whether the options contradict each other, or no agent could keep to them.
+func (o AddOptions) Check() error {
+	_, err := o.seconds()
+	return err
 }
 
 func (o AddOptions) seconds() (uint32, error) {
@@ -107,12 +114,25 @@ func (a Agent) Holds(ctx context.Context, id peer.ID) (bool, error) {
 	return false, err
 }
 
+// Ready says whether the agent would find a key to sign with: nil, or the reason why not and its cure (ipc.NoKey). Whether
+// it then asks a person shows only when it signs.
+func (a Agent) Ready(ctx context.Context, id peer.ID) error {
+	held, err := a.List(ctx)
+	if err == nil && len(held) == 0 {
+		return a.errEmpty()
+	}
+	if err == nil && !slices.ContainsFunc(held, func(h Held) bool { return h.Peer == id }) {
+		return a.errAbsent(string(id))
+	}
+	return err
+}
+
 // Remove makes the agent forget a key. A key that it does not hold is an error.
 func (a Agent) Remove(ctx context.Context, id peer.ID) error {
 	return a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
 		err := client.Remove(sshKey(id.PublicKey()))
 		if err != nil && w.refused() {
-			return a.errAbsent(id)
+			return a.errAbsent(string(id))
 		}
 		return a.explain(err, w, "remove the key")
 	})

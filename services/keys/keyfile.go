@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ed25519"
@@ -104,6 +105,10 @@ func random(n int) []byte {
 
 // decodeKey reads a private key in any format that OpenSSH writes, and PKCS 8. An unencrypted one needs no passphrase.
 func decodeKey(data, passphrase []byte) (ed25519.PrivateKey, error) {
+	// Found out first, as x/crypto has no words for it and nobody should type a passphrase in vain.
+	if kind := fileKeyType(data); kind != "" && kind != ssh.KeyAlgoED25519 {
+		return nil, errNotDevice(kind)
+	}
 	raw, err := ssh.ParseRawPrivateKey(data)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
@@ -125,6 +130,29 @@ func decodeKey(data, passphrase []byte) (ed25519.PrivateKey, error) {
 		return admitted(key)
 	}
 	return nil, fmt.Errorf("it is a %T, not an Ed25519 key", raw)
+}
+
+// fileKeyType is the type of the key in an OpenSSH file, which is not encrypted; empty for other formats.
+func fileKeyType(data []byte) string {
+	var file struct {
+		Cipher, KDF, Options string
+		Keys                 uint32
+		Public               []byte
+		Rest                 []byte `ssh:"rest"`
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != pemType {
+		return ""
+	}
+	body, ok := bytes.CutPrefix(block.Bytes, []byte(magic))
+	if !ok || ssh.Unmarshal(body, &file) != nil {
+		return ""
+	}
+	key, err := ssh.ParsePublicKey(file.Public)
+	if err != nil {
+		return ""
+	}
+	return key.Type()
 }
 
 // admitted refuses weak keys, and key files whose two halves differ: whoever signs with such a file gives the key away.
@@ -152,6 +180,9 @@ func ReadPublicKey(path string) (peer.ID, error) {
 }
 
 func publicPart(data []byte) (peer.ID, error) {
+	if kind := fileKeyType(data); kind != "" && kind != ssh.KeyAlgoED25519 {
+		return "", errNotDevice(kind)
+	}
 	var locked *ssh.PassphraseMissingError
 	if _, err := ssh.ParseRawPrivateKey(data); errors.As(err, &locked) && locked.PublicKey != nil {
 		return peer.Parse(string(ssh.MarshalAuthorizedKey(locked.PublicKey)))
@@ -169,12 +200,21 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	data, err := ReadKey(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// ReadKey reads what a key file holds, of at most 64 KiB.
+func ReadKey(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > maxKeyFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxKeyFile)
+		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyFile)
 	}
 	return data, nil
 }

@@ -25,8 +25,11 @@ func openKey(ctx context.Context, path string, passphrase func(context.Context) 
 		return openedKey{}, fmt.Errorf("cannot read key: %w", err)
 	}
 	defer clear(data)
+	if kind := fileKeyType(data); kind != "" && kind != ssh.KeyAlgoED25519 {
+		return openedKey{}, fmt.Errorf("cannot open key %s: %w", path, errNotDevice(kind))
+	}
 	var secret []byte
-	if isEncrypted(data) {
+	if NeedsPassphrase(data) {
 		if secret, err = passphrase(ctx); err != nil {
 			return openedKey{}, fmt.Errorf("cannot open key %s: %w", path, err)
 		}
@@ -40,7 +43,8 @@ func openKey(ctx context.Context, path string, passphrase func(context.Context) 
 	return openedKey{key, id, comment(path, id)}, err
 }
 
-func isEncrypted(data []byte) bool {
+// NeedsPassphrase says whether a private key is encrypted. data is what a key file holds.
+func NeedsPassphrase(data []byte) bool {
 	var locked *ssh.PassphraseMissingError
 	_, err := ssh.ParseRawPrivateKey(data)
 	return errors.As(err, &locked)

@@ -1,23 +1,30 @@
 package keys
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
 )
 
-// Passphrases asks for passphrases: in a file if there is one, else at the terminal, else through SSH_ASKPASS. They never
-// come from arguments or the environment, which other processes can read.
+// Passphrases asks for passphrases: in a file if one is named, else in the systemd credential "lnk-passphrase", if this
+// service was given one, else at the terminal, else through SSH_ASKPASS. They never come from arguments or the environment,
+// which other processes can read.
 type Passphrases struct {
-	// File holds the passphrase in its first line: a file, a systemd credential, or /dev/fd/N. Optional.
+	// File holds the passphrase in its first line: a file, or /dev/fd/N for a file descriptor. Optional.
 	File string
-	// Getenv reads SSH_ASKPASS and SSH_ASKPASS_REQUIRE, which mean what they mean to ssh-add. Nil is an empty environment.
+	// Getenv reads SSH_ASKPASS and SSH_ASKPASS_REQUIRE, which mean what they mean to ssh-add, and CREDENTIALS_DIRECTORY.
+	// Nil is an empty environment.
 	Getenv func(string) string
 	// Terminal is the device to ask at; empty means /dev/tty.
 	Terminal string
@@ -40,7 +47,7 @@ func (p Passphrases) New(ctx context.Context, what string) ([]byte, error) {
 	if len(first) == 0 {
 		return nil, errors.New("the passphrase is empty")
 	}
-	if p.File != "" {
+	if !p.Personal() {
 		return first, nil
 	}
 	second, err := p.ask(ctx, "The same again: ")
@@ -56,8 +63,8 @@ func (p Passphrases) New(ctx context.Context, what string) ([]byte, error) {
 }
 
 func (p Passphrases) ask(ctx context.Context, prompt string) ([]byte, error) {
-	if p.File != "" {
-		return readPassphrase(p.File)
+	if file := p.file(); file != "" {
+		return readPassphrase(file)
 	}
 	program, require := p.askpass()
 	if program != "" && (require == "force" || require == "prefer") {
@@ -71,6 +78,49 @@ func (p Passphrases) ask(ctx context.Context, prompt string) ([]byte, error) {
 		return runAskpass(ctx, program, prompt)
 	}
 	return nil, noKey(hintAsk, "cannot ask for a passphrase: there is no terminal: %w", err)
+}
+
+// Credential is the name of the systemd credential (systemd.exec(5), LoadCredential) that holds a service's passphrase.
+const Credential = "lnk-passphrase"
+
+// Personal reports whether a person would be asked, rather than a file.
+func (p Passphrases) Personal() bool { return p.file() == "" }
+
+// file is where the passphrase lies; empty if a person has to type it.
+func (p Passphrases) file() string {
+	if p.File != "" || p.Getenv == nil {
+		return p.File
+	}
+	dir := p.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return ""
+	}
+	path := filepath.Join(dir, Credential)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "" // The service was given other credentials.
+	}
+	return path
+}
+
+// Agree asks a yes-or-no question at the terminal. Without one the answer is no.
+func (p Passphrases) Agree(ctx context.Context, question string) bool {
+	tty, err := p.openTerminal()
+	if err != nil {
+		return false
+	}
+	answers := make(chan string, 1)
+	go func() {
+		defer tty.Close()
+		fmt.Fprint(tty, question+" [y/N] ")
+		line, _ := bufio.NewReader(io.LimitReader(tty, maxPassphrase)).ReadString('\n') // What cannot be read is a no.
+		answers <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case answer := <-answers:
+		return answer == "y" || answer == "yes"
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (p Passphrases) askpass() (program, require string) {

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"io"
 
-	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
 // Signer makes signatures with one device key.
@@ -30,11 +28,13 @@ type AgentSigner struct {
 	agent Agent
 	id    peer.ID
 	pub   ed25519.PublicKey
+	key   ssh.PublicKey
 }
 
 // Signer returns a signer for one of the agent's keys. Nothing is asked of the agent until Sign.
 func (a Agent) Signer(id peer.ID) *AgentSigner {
-	return &AgentSigner{agent: a, id: id, pub: id.PublicKey()}
+	pub := ed25519.PublicKey(id.PublicKey())
+	return &AgentSigner{agent: a, id: id, pub: pub, key: sshKey(pub)}
 }
 
 // PublicKey returns the key that signs.
@@ -43,44 +43,14 @@ func (s *AgentSigner) PublicKey() ed25519.PublicKey { return s.pub }
 // Sign asks the agent, for at most a minute, and returns only a signature that verifies. Errors are ipc.NoKey with a
 // hint; ipc.TooLarge for messages that agents do not take; ctx's when that was cancelled.
 func (s *AgentSigner) Sign(ctx context.Context, msg []byte) ([]byte, error) {
-	if len(msg) > maxSigned {
-		return nil, ipc.Errorf(ipc.TooLarge, "cannot sign %d bytes: an ssh-agent takes %d", len(msg), maxSigned)
-	}
-	var sig *ssh.Signature
-	err := s.agent.session(ctx, signLimit, func(client agent.ExtendedAgent, w *wire) (err error) {
-		sig, err = client.Sign(sshKey(s.pub), msg)
-		if err != nil && w.refused() {
-			return s.diagnose(client, w)
-		}
-		if err != nil {
-			return s.agent.errGarbage(err)
-		}
-		return nil
-	})
+	sig, err := s.agent.sign(ctx, s.key, msg)
 	if err != nil {
 		return nil, err
 	}
 	if sig.Format != ssh.KeyAlgoED25519 || len(sig.Rest) != 0 || !Verify(s.pub, msg, sig.Blob) {
-		return nil, s.agent.errOtherKey(s.id)
+		return nil, s.agent.errOtherKey(string(s.id))
 	}
 	return sig.Blob, nil
-}
-
-// diagnose finds out why the agent refused. It is asked afterwards, as the usual signature needs no second question.
-func (s *AgentSigner) diagnose(client agent.ExtendedAgent, w *wire) error {
-	held, err := client.List()
-	switch {
-	case err != nil:
-		return s.agent.explain(err, w, "list its keys")
-	case len(held) == 0:
-		return s.agent.errEmpty()
-	}
-	for _, k := range held {
-		if string(k.Blob) == string(sshKey(s.pub).Marshal()) {
-			return s.agent.errRefused(s.id)
-		}
-	}
-	return s.agent.errAbsent(s.id)
 }
 
 // sshKey wraps raw bytes for x/crypto. A key of the wrong length is one that no agent holds.

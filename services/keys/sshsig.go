@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"context"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
@@ -32,21 +31,10 @@ func SignSSHSIG(ctx context.Context, s Signer, namespace string, msg []byte) ([]
 
 // SignSSHSIGReader is SignSSHSIG over all that r yields, of any length. Only its hash goes to the signer.
 func SignSSHSIGReader(ctx context.Context, s Signer, namespace string, r io.Reader) ([]byte, error) {
-	if namespace == "" {
-		return nil, errors.New("cannot sign without a namespace")
-	}
-	hash := sha512.New()
-	if _, err := io.Copy(hash, r); err != nil {
-		return nil, fmt.Errorf("cannot read what is to be signed: %w", err)
-	}
-	sig, err := s.Sign(ctx, signedBlob(namespace, "", hashSHA512, hash.Sum(nil)))
-	if err != nil {
-		return nil, err
-	}
-	return armor(ssh.Marshal(envelope{
-		Version: sshsigVersion, PublicKey: sshKey(s.PublicKey()).Marshal(), Namespace: namespace, Hash: hashSHA512,
-		Signature: ssh.Marshal(ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: sig}),
-	})), nil
+	return signEnvelope(sshKey(s.PublicKey()), namespace, r, func(blob []byte) (*ssh.Signature, error) {
+		sig, err := s.Sign(ctx, blob)
+		return &ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: sig}, err
+	})
 }
 
 // VerifySSHSIG says whether armored is a signature over msg by the Ed25519 key pub, in that namespace. The error is

@@ -79,6 +79,9 @@ func (d Dirs) KeyFile(name string) string { return filepath.Join(d.Config, "keys
 // AuditLog is the append-only record of every signature.
 func (d Dirs) AuditLog() string { return filepath.Join(d.State, "audit.log") }
 
+// Loads is where it is remembered for how long keys were given to an agent.
+func (d Dirs) Loads() string { return filepath.Join(d.State, "loaded") }
+
 // Socket returns the path of a service's socket: <service>.sock, or <service>-<id>.sock where the service has one
 // instance per peer. Where the kernel could not bind that path, the id is cut to its first 16 characters (70 bits of the
 // key). Daemons, clients and the unit renderer all ask here, so they agree.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/lnk-suite/lnk/ipc"
@@ -24,6 +25,12 @@ type Profile struct {
 	Key string `toml:"key,omitempty"`
 	// AgentSocket is the ssh-agent to use unless the caller names one. Optional.
 	AgentSocket string `toml:"agent_socket,omitempty"`
+	// AgentOnly makes AgentSocket the only agent that signs for this profile, whoever asks: unattended peers have their own.
+	AgentOnly bool `toml:"agent_only,omitempty"`
+	// AgentTimeout is how long the agent may take for a signature; 0 leaves it to the suite.
+	AgentTimeout time.Duration `toml:"agent_timeout,omitzero"`
+	// Lifetime is how long lnk key add loads the key for; 0 leaves it to the suite. Whole seconds count.
+	Lifetime time.Duration `toml:"lifetime,omitzero"`
 }
 
 const suffix = ".toml"
@@ -85,6 +92,12 @@ func decode(data []byte) (Profile, error) {
 func (p Profile) check() error {
 	if id, err := peer.Parse(string(p.Peer)); err != nil || id != p.Peer {
 		return fmt.Errorf("peer is not a peer id: %q", p.Peer)
+	}
+	if p.AgentOnly && p.AgentSocket == "" {
+		return errors.New("agent_only needs agent_socket")
+	}
+	if p.Lifetime < 0 || p.AgentTimeout < 0 {
+		return errors.New("lifetime or agent_timeout is negative")
 	}
 	for setting, path := range map[string]string{"key": p.Key, "agent_socket": p.AgentSocket} {
 		if path != "" && !filepath.IsAbs(path) {

@@ -32,18 +32,14 @@ type agents struct {
 	getenv func(string) string
 }
 
-// find returns the agent of whoever pushes, which is the same user's as ours, or else one that we know of ourselves.
+// find returns the agent of whoever pushes, which is the same user's as ours, or else one that we know of ourselves; for an
+// unattended peer only its own.
 func (a agents) find(ctx context.Context, caller string) (keys.Agent, error) {
-	if caller != "" {
-		if agent, err := keys.FindAgent(ctx, keys.Sources{Caller: caller}); err == nil {
-			return agent, nil
-		}
-	}
-	sources := keys.Sources{Caller: caller, Getenv: a.getenv}
 	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
+	sources := keys.Sources{Caller: caller, Getenv: a.getenv}
 	for _, p := range profiles {
-		if p.Peer == a.peer && p.AgentSocket != "" {
-			sources.Profile = p.AgentSocket
+		if p.Peer == a.peer {
+			sources.Profile, sources.Only, sources.Patience = p.AgentSocket, p.AgentOnly, p.AgentTimeout
 		}
 	}
 	return keys.FindAgent(ctx, sources)
