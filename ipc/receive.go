@@ -153,8 +153,9 @@ func (k *clientConn) lose(err error) {
 	complete := k.leaving > 1
 	left := k.calls
 	k.calls = map[uint32]flight{}
-	for range left {
-		<-k.slots // whoever waits for one learns that the connection is gone
+	if k.room != nil {
+		close(k.room)
+		k.room = nil
 	}
 	k.mu.Unlock()
 	for _, f := range left {

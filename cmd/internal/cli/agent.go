@@ -9,7 +9,7 @@ import (
 
 // agentSources says where commands look for an ssh-agent: lnk's own environment is the caller's.
 func (a *app) agentSources(p profile.Profile) keys.Sources {
-	return keys.Sources{Caller: a.Getenv("SSH_AUTH_SOCK"), Profile: p.AgentSocket, Getenv: a.Getenv}
+	return keys.Sources{Caller: a.Getenv("SSH_AUTH_SOCK"), Profile: p.AgentSocket, Only: p.AgentOnly, Patience: p.AgentTimeout, Getenv: a.Getenv}
 }
 
 // agent finds the agent for a profile, which may be the zero profile.

@@ -26,7 +26,6 @@ func commands(a *app) []*cobra.Command {
 		initCommand(a), cloneCommand(a), projectCommand(a),
 		pushCommand(a), pullCommand(a), fetchCommand(a),
 		subCommand(a), pubCommand(a), topicsCommand(a),
-		sshConfigCommand(a), proxyCommand(a), knownHostsCommand(a),
 		serviceCommand(a), ipcCommand(a),
 		completionCommand(a),
 		generateCommand(a),

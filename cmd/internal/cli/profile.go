@@ -53,13 +53,12 @@ func profileCreate(a *app) *cobra.Command {
 profile is active yet, the new one becomes it. Its socket listens from then on, if lnk up runs or the units are enabled. If
 the agent does not take the key, nothing is left behind.
 
-The passphrase is the first line of --passphrase-file; without it, it is asked for twice on the terminal, or through the
+A --lifetime is remembered for lnk key add. The passphrase is the first line of --passphrase-file; without it, it is asked for twice on the terminal, or through the
 program in SSH_ASKPASS where there is none.`,
-		example:  "  lnk profile create work\n  lnk profile create ci --passphrase-file secret --lifetime 1h",
-		cannot:   "create the profile",
-		exits:    []int{exitConflict, exitNoKey, exitInterrupted},
-		defaults: profileCreateArgs{loadFlags: loadFlags{Lifetime: keys.DefaultLifetime}},
-		run:      a.createProfile,
+		example: "  lnk profile create work\n  lnk profile create ci --passphrase-file secret --lifetime 1h",
+		cannot:  "create the profile",
+		exits:   []int{exitConflict, exitNoKey, exitInterrupted},
+		run:     a.createProfile,
 		text: func(w io.Writer, p profileInfo) error {
 			return printPeer(w, peerResult{Peer: p.Peer})
 		},
@@ -131,6 +130,12 @@ func activateFirst(dirs profile.Dirs, name string) error {
 // fresh key behind.
 func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateArgs) (p profile.Profile, err error) {
 	p = profile.Profile{Name: args.Name, Key: dirs.KeyFile(args.Name)}
+	if _, err := args.options(p); err != nil {
+		return p, err
+	}
+	if args.Lifetime != nil {
+		p.Lifetime = *args.Lifetime
+	}
 	if args.Key != "" {
 		if p.Key, err = filepath.Abs(args.Key); err != nil {
 			return p, err
@@ -157,7 +162,7 @@ func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateA
 		return p, err
 	}
 	again := func(context.Context) ([]byte, error) { return passphrase, nil }
-	if _, err := agent.Add(ctx, p.Key, again, args.options()); err != nil {
+	if _, err := a.load(ctx, p, args.loadFlags, again); err != nil {
 		return p, errors.Join(err, os.Remove(p.Key), os.Remove(p.Key+".pub"))
 	}
 	return p, nil

@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"status":  scriptStatus,
 			"await":   scriptAwait,
 			"formats": scriptFormats,
+			"refusal": scriptRefusal, "badagent": scriptBadAgent,
 		},
 		RequireExplicitExec: true,
 	})
@@ -136,7 +137,7 @@ func start(ts *testscript.TestScript, name, line string, command ...string) *bac
 
 func environment(ts *testscript.TestScript) string {
 	var b strings.Builder
-	for _, name := range []string{"PATH", "HOME", "LNK_HOME", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "LNK_PROFILE", "GIT_CONFIG_NOSYSTEM", "TMPDIR"} {
+	for _, name := range []string{"PATH", "HOME", "LNK_HOME", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "LNK_PROFILE", "GIT_CONFIG_NOSYSTEM", "TMPDIR"} {
 		if value := ts.Getenv(name); value != "" {
 			b.WriteString(name + "=" + value + "\x00")
 		}
