@@ -18,11 +18,17 @@ import (
 // loaded are patterns for whatever of ours the manager has loaded, in the order in which to stop it: the users of the bus
 // first, as they publish while they leave, and as one that starts would start its socket again. They are patterns, as
 // naming a unit that is not loaded is an error.
-var loaded = []string{"lnk-gitd@*.socket", "lnk-gitd@*.service", "lnk-busd*.socket", "lnk-busd*.service"}
+var loaded = []string{
+	"lnk-trustd*.timer", "lnk-trustd-renew*.service", "lnk-trustd*.socket", "lnk-trustd*.service",
+	"lnk-gitd@*.socket", "lnk-gitd@*.service", "lnk-busd*.socket", "lnk-busd*.service",
+}
 
-// sockets names the socket units of the suite for these peers.
+// once are the units that listen or wait for all peers together.
+var once = []string{"lnk-busd.socket", "lnk-trustd.socket", "lnk-trustd-renew.timer"}
+
+// sockets names what makes the daemons of the suite start for these peers.
 func sockets(peers []peer.ID) []string {
-	names := []string{"lnk-busd.socket"}
+	names := slices.Clone(once)
 	for _, id := range peers {
 		names = append(names, "lnk-gitd@"+string(id)+".socket")
 	}
@@ -123,7 +129,7 @@ func (m *Manager) lasting(verb string, flags ...string) []string {
 func (m *Manager) Disable(ctx context.Context) error {
 	err := m.stop(ctx)
 	if err == nil {
-		_, err = m.systemctl(ctx, append(m.lasting("disable"), "lnk-busd.socket", "lnk-gitd@.socket")...)
+		_, err = m.systemctl(ctx, slices.Concat(m.lasting("disable"), once, []string{"lnk-gitd@.socket"})...)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot disable the sockets: %w", err)

@@ -16,7 +16,7 @@ import (
 
 // A Config says for whom units are rendered.
 type Config struct {
-	// Programs is the folder of lnk-busd and lnk-gitd. It must be set and absolute.
+	// Programs is the folder of lnk and the daemons. It must be set and absolute.
 	Programs string
 	// Environment lists NAME=value settings that the daemons need beyond what the manager has, such as LNK_HOME.
 	Environment []string
@@ -40,6 +40,7 @@ var templates embed.FS
 // targets names where each template belongs, in the order in which Render returns the files.
 var targets = []string{
 	"user/lnk-busd.socket", "user/lnk-busd.service",
+	"user/lnk-trustd.socket", "user/lnk-trustd.service", "user/lnk-trustd-renew.timer", "user/lnk-trustd-renew.service",
 	"user/lnk-gitd@.socket", "user/lnk-gitd@.service",
 	"user-preset/90-lnk.preset",
 }

@@ -47,11 +47,11 @@ func (r *rig) testInstall(t *testing.T) {
 	r.expect(t, "lnk-busd.service", "ActiveState=active")
 }
 
-// testPreset: a distribution that applies presets gets the bus, but no git daemon of nobody.
+// testPreset: a distribution that applies presets gets the bus and the trust daemon, but no git daemon of nobody.
 func (r *rig) testPreset(t *testing.T) {
 	r.do(t, "preset", "lnk-busd.socket", "lnk-gitd@.socket")
 	r.expect(t, "lnk-busd.socket", "UnitFileState=enabled")
-	if enabled, _ := filepath.Glob(r.Folder + "/user/*.wants/lnk-*"); len(enabled) != 1 {
+	if enabled, _ := filepath.Glob(r.Folder + "/user/*.wants/lnk-*"); len(enabled) != 3 {
 		t.Errorf("the preset enables %v", enabled)
 	}
 }
@@ -60,7 +60,7 @@ func (r *rig) testPreset(t *testing.T) {
 func (r *rig) testVerify(t *testing.T) {
 	id := string(newPeer(t, 1))
 	stdout, stderr := run(t, "systemd-analyze", "--user", "verify",
-		"lnk-busd.socket", "lnk-busd.service", "lnk-gitd@"+id+".socket", "lnk-gitd@"+id+".service")
+		"lnk-busd.socket", "lnk-busd.service", "lnk-trustd.socket", "lnk-trustd.service", "lnk-trustd-renew.timer", "lnk-trustd-renew.service", "lnk-gitd@"+id+".socket", "lnk-gitd@"+id+".service")
 	if stdout+stderr != "" {
 		t.Errorf("systemd-analyze verify complains:\n%s%s", stdout, stderr)
 	}

@@ -54,7 +54,10 @@ func (m *Manager) Status(ctx context.Context) ([]Status, error) {
 func newStatus(stem string, socket, service map[string]string) Status {
 	name := strings.Replace(strings.TrimPrefix(stem, "lnk-"), "gitd@", "gitd-", 1)
 	path, _, _ := strings.Cut(socket["Listen"], " (")
-	s := Status{Name: strings.Replace(name, "busd", "bus", 1), Unit: socket["Id"], Socket: path, State: state(socket, service), Result: service["Result"]}
+	if name == "busd" || name == "trustd" { // their sockets are called after what they serve
+		name = strings.TrimSuffix(name, "d")
+	}
+	s := Status{Name: name, Unit: socket["Id"], Socket: path, State: state(socket, service), Result: service["Result"]}
 	s.PID, _ = strconv.Atoi(service["MainPID"])
 	s.Restarts, _ = strconv.Atoi(service["NRestarts"])
 	return s

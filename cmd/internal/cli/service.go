@@ -99,7 +99,10 @@ func (a *app) renderPropertyLists(args servicePrintArgs) ([]units.File, error) {
 		config.Environment = append(config.Environment, "XDG_RUNTIME_DIR="+runtime)
 	}
 	lists := plist.Config{Programs: args.Programs, Logs: dirs.State, Environment: config.Environment, Idle: args.Idle}
-	lists.Sockets = []plist.Socket{{Program: "lnk-busd", Service: "bus", Path: dirs.Socket("bus", "")}}
+	lists.Sockets = []plist.Socket{
+		{Program: "lnk-busd", Service: "bus", Path: dirs.Socket("bus", "")},
+		{Program: "lnk-trustd", Service: "trust", Path: dirs.Socket("trust", "")},
+	}
 	for _, id := range config.Peers {
 		lists.Sockets = append(lists.Sockets, plist.Socket{Program: "lnk-gitd", Service: "gitd", Peer: string(id), Path: dirs.Socket("gitd", id)})
 	}
