@@ -26,6 +26,7 @@ func commands(a *app) []*cobra.Command {
 		initCommand(a), cloneCommand(a), projectCommand(a),
 		pushCommand(a), pullCommand(a), fetchCommand(a),
 		subCommand(a), pubCommand(a), topicsCommand(a),
+		trustCommand(a),
 		serviceCommand(a), ipcCommand(a),
 		completionCommand(a),
 		generateCommand(a),

@@ -1,0 +1,364 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys"
+	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/trust"
+)
+
+const trustKeyHelp = `A key is a peer id (z6Mk…), an OpenSSH public key, or the path of a .pub file; NAME=KEY says whose it is.`
+
+type trustInitArgs struct {
+	repositoryArgs
+	Keys      []string `json:"key" help:"a <KEY> that signs root; give one for each person"`
+	Threshold int      `json:"threshold" help:"how many of them it takes"`
+	Online    string   `json:"online" help:"the <KEY> with which the daemon signs the rest"`
+	Days      int      `json:"days" help:"for how many days root and targets are good"`
+	Fresh     int      `json:"fresh" help:"for how many days snapshot, timestamp and bins are good; they are renewed by themselves"`
+	Bins      int      `json:"bins" help:"number of hash bins that share the artifacts"`
+	Deadline  string   `json:"deadline" help:"drop the whole if it is not signed within this <TIME>, e.g. 168h"`
+}
+
+func trustInit(a *app) *cobra.Command {
+	return verb[trustInitArgs, trust.Result]{
+		name: "init", short: "begin a repository",
+		long:    "Init makes the first root, signs it with every key of it that your agent holds, and hands it in. When the threshold is met\nthe repository is published; until then the others see it with lnk trust show and sign it with lnk trust sign.\n\n" + trustKeyHelp,
+		example: "  lnk trust init --key ann=z6MkA… --key ben=ben.pub --key eve=z6MkE… --threshold 2 --online online.pub",
+		cannot:  "begin the repository", exits: trustExits,
+		defaults: trustInitArgs{repositoryArgs: usualRepository, Threshold: 1, Days: 365, Fresh: 1, Bins: 16},
+		run:      a.trustInit, text: printTrustResult,
+	}.command(a)
+}
+
+func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, error) {
+	spec := trust.RootSpec{Version: 1, Expires: time.Now().AddDate(0, 0, args.Days), Snapshot: true, Roles: map[string]trust.Role{}, Extra: map[string]json.RawMessage{}}
+	if args.Online == "" || len(args.Keys) == 0 {
+		return trust.Result{}, ipc.Errorf(ipc.BadRequest, "--key and --online are needed").WithHint("lnk trust init --help")
+	}
+	change := rootChange{Add: args.Keys, Threshold: args.Threshold, Online: args.Online}
+	root, err := change.apply(spec)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	if root, err = a.signRoot(ctx, root, nil); err != nil {
+		return trust.Result{}, err
+	}
+	deadline, err := readDeadline(args.Deadline)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
+	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
+		return trust.Bootstrap.Call(ctx, c, trust.BootstrapArgs{
+			Repository: args.Repository, Root: root.Bytes(), Expiration: days, Bins: args.Bins, Deadline: deadline, Agent: a.agentPath(),
+		})
+	})
+}
+
+func readDeadline(text string) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return nil, ipc.Errorf(ipc.BadRequest, "--deadline %q is no time such as 48h", text)
+	}
+	until := time.Now().Add(d).UTC().Truncate(time.Second)
+	return &until, nil
+}
+
+// rootChange is what a command line wants to be different in root.
+type rootChange struct {
+	Add       []string `json:"add_key" help:"a <KEY> that shall sign root from now on"`
+	Remove    []string `json:"remove_key" help:"a <KEY> that shall not any more"`
+	Threshold int      `json:"threshold" help:"how many keys of root it takes; 0 leaves that as it is"`
+	Online    string   `json:"online" help:"another <KEY> with which the daemon signs the rest"`
+	Days      int      `json:"days" help:"for how many days from now root is good; 0 leaves that as it is"`
+}
+
+func (c rootChange) apply(spec trust.RootSpec) (*trust.Root, error) {
+	role := spec.Roles[trust.RoleRoot]
+	names := map[string]string{}
+	_ = json.Unmarshal(spec.Extra[trust.NamesMember], &names) // there may be none
+	for _, text := range c.Remove {
+		key, _, err := readTrustKey(text)
+		if err != nil {
+			return nil, err
+		}
+		role.Keys = slices.DeleteFunc(role.Keys, func(k trust.Key) bool { return string(k.Public) == string(key.Public) })
+		delete(names, key.ID)
+	}
+	for _, text := range c.Add {
+		key, name, err := readTrustKey(text)
+		if err != nil {
+			return nil, err
+		}
+		role.Keys = append(role.Keys, key)
+		if name != "" {
+			names[key.ID] = name
+		}
+	}
+	if c.Threshold > 0 {
+		role.Threshold = c.Threshold
+	}
+	spec.Roles[trust.RoleRoot] = role
+	if c.Online != "" {
+		key, _, err := readTrustKey(c.Online)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range []string{trust.RoleTargets, trust.RoleSnapshot, trust.RoleTimestamp} {
+			spec.Roles[name] = trust.Role{Keys: []trust.Key{key}, Threshold: 1}
+		}
+	}
+	if c.Days > 0 {
+		spec.Expires = time.Now().AddDate(0, 0, c.Days)
+	}
+	delete(spec.Extra, trust.NamesMember)
+	if len(names) > 0 {
+		data, err := json.Marshal(names)
+		if err != nil {
+			return nil, err
+		}
+		spec.Extra[trust.NamesMember] = data
+	}
+	root, err := trust.NewRoot(spec)
+	if err != nil {
+		return nil, ipc.Errorf(ipc.BadRequest, "%w", err)
+	}
+	return root, nil
+}
+
+// readTrustKey reads [NAME=]KEY.
+func readTrustKey(text string) (trust.Key, string, error) {
+	name, rest, named := strings.Cut(text, "=")
+	if !named || strings.ContainsAny(name, " /") {
+		name, rest = "", text
+	}
+	id, err := peer.Parse(rest)
+	if err != nil {
+		data, fileErr := os.ReadFile(rest)
+		if fileErr != nil {
+			return trust.Key{}, "", ipc.Errorf(ipc.BadRequest, "%q is neither a key nor a file: %w", rest, err)
+		}
+		if id, err = peer.Parse(strings.TrimSpace(string(data))); err != nil {
+			return trust.Key{}, "", ipc.Errorf(ipc.BadRequest, "%s holds no Ed25519 public key: %w", rest, err)
+		}
+	}
+	key, err := trust.NewKey(id.PublicKey())
+	return key, name, err
+}
+
+// signRoot signs with every key that matters and that the caller's agent holds; there must be one.
+func (a *app) signRoot(ctx context.Context, root, previous *trust.Root) (*trust.Root, error) {
+	agent, err := a.agentOfCurrent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := a.dirs()
+	if err != nil {
+		return nil, err
+	}
+	audit := &keys.AuditLog{Path: dirs.AuditLog()}
+	candidates := root.Role(trust.RoleRoot).Keys
+	if previous != nil {
+		candidates = append(candidates, previous.Role(trust.RoleRoot).Keys...)
+	}
+	signed := 0
+	for _, key := range candidates {
+		id, err := peer.FromPublicKey(key.Public)
+		if err != nil {
+			return nil, err
+		}
+		held, err := agent.Holds(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !held {
+			continue
+		}
+		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(id), "tuf:root", "lnk trust"), root, previous); err != nil {
+			return nil, err
+		}
+		signed++
+	}
+	if signed == 0 {
+		return nil, ipc.Errorf(ipc.NoKey, "your agent at %s holds none of the root keys", agent).WithHint("add one with lnk key add: the first signature is whoever proposes it")
+	}
+	return root, nil
+}
+
+type trustUpdateArgs struct {
+	repositoryArgs
+	rootChange
+	Deadline string `json:"deadline" help:"drop the proposal if it is not signed within this <TIME>, e.g. 168h"`
+}
+
+func trustUpdate(a *app) *cobra.Command {
+	return verb[trustUpdateArgs, trust.Result]{
+		name: "update", short: "propose the next version of root",
+		long:    "Update makes the next version of root with the changes that the flags name, signs it with every key that counts and that your\nagent holds, and hands it in. It needs a threshold of the old keys and of the new. Without flags only the version is new.\n\n" + trustKeyHelp,
+		example: "  lnk trust update --remove-key z6MkA… --add-key ann=ann-2.pub --days 365",
+		cannot:  "propose the next root", exits: trustExits, defaults: trustUpdateArgs{repositoryArgs: usualRepository},
+		run: a.trustUpdate, text: printTrustResult,
+	}.command(a)
+}
+
+func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Result, error) {
+	deadline, err := readDeadline(args.Deadline)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	previous, err := a.publishedRoot(ctx, args.Repository)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	if previous == nil {
+		return trust.Result{}, ipc.Errorf(ipc.Conflict, "the bootstrap of repository %s is not finished", args.Repository).WithHint("lnk trust show")
+	}
+	spec := previous.Spec()
+	spec.Version++
+	root, err := args.apply(spec)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	if root, err = a.signRoot(ctx, root, previous); err != nil {
+		return trust.Result{}, err
+	}
+	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
+		return trust.Update.Call(ctx, c, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: deadline, Agent: a.agentPath()})
+	})
+}
+
+// publishedRoot returns the newest published root, nil before there is one.
+func (a *app) publishedRoot(ctx context.Context, repository string) (*trust.Root, error) {
+	status, err := withTrust(a, func(c *ipc.Client) (trust.StatusResult, error) {
+		return trust.Status.Call(ctx, c, trust.RepositoryArgs{Repository: repository})
+	})
+	if err != nil || len(status.Root) == 0 {
+		return nil, err
+	}
+	return trust.ParseRoot(status.Root)
+}
+
+type trustOverrideArgs struct {
+	repositoryArgs
+	rootChange
+}
+
+func trustOverride(a *app) *cobra.Command {
+	return verb[trustOverrideArgs, trust.Result]{
+		name: "override", short: "replace the root that waits for signatures",
+		long:   "Override applies the changes that the flags name to the pending root, signs the result with every key that counts and that your\nagent holds, and puts it in place of what is pending. The signatures collected so far are dropped. If somebody replaced it\nmeanwhile, nothing happens and the exit status is 5.\n\n" + trustKeyHelp,
+		cannot: "replace what is pending", exits: trustExits, defaults: trustOverrideArgs{repositoryArgs: usualRepository},
+		run: a.trustOverride, text: printTrustResult,
+	}.command(a)
+}
+
+func (a *app) trustOverride(ctx context.Context, args trustOverrideArgs) (trust.Result, error) {
+	shown, err := a.trustShown(ctx, trustRoleArgs{repositoryArgs: args.repositoryArgs})
+	if err != nil {
+		return trust.Result{}, err
+	}
+	previous, err := a.publishedRoot(ctx, args.Repository)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	root, err := args.apply(shown.document.(*trust.Root).Spec())
+	if err != nil {
+		return trust.Result{}, err
+	}
+	if root, err = a.signRoot(ctx, root, previous); err != nil {
+		return trust.Result{}, err
+	}
+	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
+		return trust.Override.Call(ctx, c, trust.OverrideArgs{Repository: args.Repository, Metadata: root.Bytes(), Match: shown.Pending.Digest, Agent: a.agentPath()})
+	})
+}
+
+func trustCancel(a *app) *cobra.Command {
+	return verb[trustRoleArgs, trust.Result]{
+		name: "cancel", short: "end a signing process", long: "Cancel drops what waits for signatures of ROLE (root if not given), with the signatures collected so far.",
+		cannot: "end the signing process", exits: trustExits, defaults: trustRoleArgs{repositoryArgs: usualRepository},
+		run: func(ctx context.Context, args trustRoleArgs) (trust.Result, error) {
+			return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
+				return trust.Cancel.Call(ctx, c, trust.CancelArgs{Repository: args.Repository, Role: args.Role})
+			})
+		},
+	}.command(a)
+}
+
+type trustSignArgs struct {
+	trustRoleArgs
+	Yes bool `json:"yes" help:"do not ask"`
+}
+
+func trustSign(a *app) *cobra.Command {
+	return verb[trustSignArgs, trust.Result]{
+		name: "sign", short: "sign what waits for signatures, after looking at it",
+		long:   "Sign shows what the pending version of ROLE (root if not given) changes, asks, and then signs exactly that with every key that is\nmissing and that your agent holds. The last signature that was missing publishes it.",
+		cannot: "sign", exits: append([]int{exitInterrupted}, trustExits...), defaults: trustSignArgs{trustRoleArgs: trustRoleArgs{repositoryArgs: usualRepository}},
+		run: a.trustSign, text: printTrustResult,
+	}.command(a)
+}
+
+func (a *app) trustSign(ctx context.Context, args trustSignArgs) (trust.Result, error) {
+	shown, err := a.trustShown(ctx, args.trustRoleArgs)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	signers := a.heldSigners(ctx, shown.Pending)
+	if len(signers) == 0 {
+		return trust.Result{}, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint("lnk trust show lists them; add yours with lnk key add")
+	}
+	if err := printShown(a.Stderr, shown); err != nil {
+		return trust.Result{}, err
+	}
+	if !args.Yes {
+		if err := confirm(fmt.Sprintf("sign %s version %d?", shown.Pending.Role, shown.Pending.Version)); err != nil {
+			return trust.Result{}, err
+		}
+	}
+	var result trust.Result
+	for _, s := range signers {
+		sig, err := a.trustSignature(ctx, shown, s)
+		if err != nil {
+			return result, err
+		}
+		if result, err = a.bring(ctx, args.Repository, shown.Pending.Role, s.KeyID, sig); err != nil || result.Complete {
+			return result, err
+		}
+	}
+	return result, nil
+}
+
+// trustSignature signs the parsed document, never bytes that came from elsewhere.
+func (a *app) trustSignature(ctx context.Context, shown trustShown, s trust.Signer) ([]byte, error) {
+	agent, err := a.agentOfCurrent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := a.dirs()
+	if err != nil {
+		return nil, err
+	}
+	audit := &keys.AuditLog{Path: dirs.AuditLog()}
+	return audit.Audited(agent.Signer(s.Peer), "tuf:"+shown.Pending.Role, "lnk trust sign").Sign(ctx, shown.document.Payload())
+}
+
+func (a *app) bring(ctx context.Context, repository, role, keyID string, sig []byte) (trust.Result, error) {
+	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
+		return trust.AddTo.Call(ctx, c, trust.SignArgs{Repository: repository, Role: role, KeyID: keyID, Signature: sig, Agent: a.agentPath()})
+	})
+}
