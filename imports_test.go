@@ -36,7 +36,7 @@ var soleImporters = []importRule{
 // forbidden lists what must not be reachable, directly or not: contracts and the command carry no engine,
 // the remote helper pays for nothing that it does not use.
 var forbidden = []importRule{
-	{"cmd/lnk", []string{"pubsub/busd", "services/git/gitd", "services/trust/trustd", "github.com/nats-io/nats-server/v2/"}},
+	{"cmd/lnk", []string{"pubsub/busd", "services/git/gitd", "services/git/gitd/", "services/trust/trustd", "github.com/nats-io/nats-server/v2/"}},
 	{"cmd/git-remote-lnk", []string{"golang.org/x/crypto/ssh", "github.com/nats-io/nats.go", "github.com/theupdateframework/go-tuf/v2/", "github.com/spf13/cobra"}},
 	{"services/profile", []string{"golang.org/x/crypto/ssh", "golang.org/x/crypto/ssh/agent", "github.com/oasisprotocol/curve25519-voi/"}},
 	{"services/git", []string{"services/git/gitd", "github.com/nats-io/nats-server/v2/"}},

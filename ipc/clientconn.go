@@ -16,15 +16,15 @@ type clientConn struct {
 	net    net.Conn
 	in     frameReader
 	out    *writer
+	slots  chan struct{} // holds a token for each entry of calls
 
 	mu      sync.Mutex
 	calls   map[uint32]flight // without final answer
 	last    uint32
-	room    chan struct{} // closed when a call ends; nil if nobody waits
-	leaving int           // how often the daemon announced that it goes away
-	gone    error         // why no call can be started any more
-	timer   *time.Timer   // runs expire
-	alarm   time.Time     // when timer fires; zero if it does not
+	leaving int         // how often the daemon announced that it goes away
+	gone    error       // why no call can be started any more
+	timer   *time.Timer // runs expire
+	alarm   time.Time   // when timer fires; zero if it does not
 }
 
 // A flight is a call without final answer. Nobody waits for it any more if call is nil.
@@ -35,7 +35,7 @@ type flight struct {
 
 func newClientConn(c *Client, nc net.Conn) *clientConn {
 	conn := &clientConn{
-		client: c, net: nc, calls: map[uint32]flight{},
+		client: c, net: nc, slots: make(chan struct{}, defaultMaxInFlight), calls: map[uint32]flight{},
 		in: frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
 	}
 	conn.out = newWriter(nc, defaultStall, conn.writeFailed)
@@ -123,32 +123,37 @@ func (k *clientConn) trace(frame []byte) {
 // register gives p an id, waiting while the connection has as many calls in flight as the daemon allows. It reports
 // whether there are others.
 func (k *clientConn) register(ctx context.Context, p *pendingCall) (others bool, err error) {
-	for {
-		others, room, err := k.tryRegister(p)
-		if room == nil || err != nil {
-			return others, err
-		}
-		if err := waitFor(ctx, room, p.deadline); err != nil {
-			return false, err
-		}
+	if err := k.takeSlot(ctx, p.deadline); err != nil {
+		return false, err
 	}
-}
-
-// tryRegister returns a channel to wait for if there is no room.
-func (k *clientConn) tryRegister(p *pendingCall) (others bool, room <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.gone != nil {
-		return false, nil, k.gone
+		<-k.slots
+		return false, k.gone
 	}
-	if len(k.calls) < defaultMaxInFlight {
-		k.enterLocked(p)
-		return len(k.calls) > 1, nil, nil
+	k.enterLocked(p)
+	return len(k.calls) > 1, nil
+}
+
+// takeSlot waits its turn: those who wait get the slots in the order in which they came.
+func (k *clientConn) takeSlot(ctx context.Context, deadline time.Time) error {
+	select {
+	case k.slots <- struct{}{}:
+		return nil
+	default:
 	}
-	if k.room == nil {
-		k.room = make(chan struct{})
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
 	}
-	return false, k.room, nil
+	select {
+	case k.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (k *clientConn) enterLocked(p *pendingCall) {
@@ -186,8 +191,5 @@ func (k *clientConn) unregister(p *pendingCall, err error) error {
 
 func (k *clientConn) removeLocked(id uint32) {
 	delete(k.calls, id)
-	if k.room != nil {
-		close(k.room)
-		k.room = nil
-	}
+	<-k.slots
 }

@@ -3,6 +3,7 @@ package ipc
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type serverConn struct {
 	limits Limits
 	net    net.Conn
 	drain  <-chan struct{}
+	logs   bool            // every request is logged
 	parent context.Context // of the server
 	ctx    context.Context // of the handlers
 	cancel context.CancelFunc
@@ -55,12 +57,14 @@ func newServerConn(parent context.Context, s *Server, c net.Conn, drain <-chan s
 	ctx, cancel := context.WithCancel(parent)
 	k.ctx, k.cancel = context.WithValue(ctx, connKey{}, k), cancel
 	k.out = newWriter(c, limits.Stall, func() { _ = c.Close() })
+	k.logs = s.Log != nil && s.Log.Enabled(ctx, slog.LevelDebug)
 	return k
 }
 
 func (k *serverConn) close() {
 	k.cancel()
 	_ = k.net.Close()
+	k.out.stop()
 }
 
 // readRequests returns when nothing more can be read. Before a read that may block it flushes the answers of inline

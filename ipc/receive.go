@@ -153,9 +153,8 @@ func (k *clientConn) lose(err error) {
 	complete := k.leaving > 1
 	left := k.calls
 	k.calls = map[uint32]flight{}
-	if k.room != nil {
-		close(k.room)
-		k.room = nil
+	for range left {
+		<-k.slots // whoever waits for one learns that the connection is gone
 	}
 	k.mu.Unlock()
 	for _, f := range left {

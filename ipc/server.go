@@ -15,7 +15,7 @@ type Activity interface{ Add(delta int) }
 // A Server answers requests on connections that somebody else accepted.
 type Server struct {
 	Mux      *Mux         // must be set
-	Log      *slog.Logger // of failures and of peers that break the protocol; nil discards
+	Log      *slog.Logger // of defects and lost connections, and, at level debug, of every request; nil discards
 	Limits   Limits
 	Activity Activity // nil if nobody wants to know
 }

@@ -5,9 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
-	"net"
+	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -81,110 +82,6 @@ func TestLengthsAreNotTrusted(t *testing.T) {
 			t.Errorf("%x: allocated %d bytes", head, took)
 		}
 	}
-}
-
-func TestHalfFrames(t *testing.T) {
-	frame := (&request{ua: exampleUA, rq: exampleRQ, payload: callOf("ipc.ping").appendTo(nil)}).appendTo(nil)
-	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
-		for n := range frame {
-			c := r.raw(nil)
-			c.write(frame[:n])
-			c.Close()
-		}
-		c := r.raw(nil)
-		start := time.Now()
-		for i := range frame {
-			time.Sleep(time.Second)
-			c.write(frame[i : i+1])
-		}
-		c.expect(1, 0, nil)
-		if took := time.Since(start); took != time.Duration(len(frame))*time.Second {
-			t.Errorf("took %v", took)
-		}
-		c.Close()
-	})
-}
-
-// TestPeerThatNeverReads checks that a peer which asks and does not listen is held up at once, and cut off after a while.
-func TestPeerThatNeverReads(t *testing.T) {
-	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
-		conn := r.connect(nil)
-		start, written := time.Now(), uint32(0)
-		for written < 1e6 {
-			r := request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, written+1), payload: callOf("ipc.describe").appendTo(nil)}
-			if _, err := conn.Write(r.appendTo(nil)); err != nil {
-				break
-			}
-			written++
-		}
-		if took := time.Since(start); took != defaultStall || written > 2*defaultMaxInFlight {
-			t.Errorf("cut off after %v and %d requests", took, written)
-		}
-	})
-}
-
-// TestOthersGoOn checks that a handler that never returns, and a stream nobody reads, hold up nobody else.
-func TestOthersGoOn(t *testing.T) {
-	mux, release := testMux(), make(chan struct{})
-	stuck := Unary[Empty, Empty]{Name: "test.stuck"}
-	stuck.Handle(mux, func(context.Context, Empty) (Empty, error) {
-		<-release
-		return Empty{}, nil
-	})
-	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
-		release = make(chan struct{}) // of this bubble
-		c := r.client()
-		next, stopPull := iter.Pull2(count.Call(t.Context(), c, echoArgs{Text: "slow", N: 1e6}))
-		next()
-		start := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		if _, err := stuck.Call(ctx, c, Empty{}); CodeOf(err) != DeadlineExceeded {
-			t.Errorf("stuck: %v", err)
-		}
-		cancel()
-		n := uint(0)
-		for i, err := range count.Call(t.Context(), c, echoArgs{Text: "fast", N: 100_000}) {
-			if err != nil || i != n {
-				t.Fatal(i, err)
-			}
-			n++
-		}
-		if _, err := Ping.Call(t.Context(), c, Empty{}); err != nil || n != 100_000 {
-			t.Errorf("%d items, %v", n, err)
-		}
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("took %v", took)
-		}
-		if i, err, ok := next(); i != 1 || err != nil || !ok {
-			t.Errorf("slow stream: %d, %v, %v", i, err, ok)
-		}
-		stopPull()
-		close(release)
-		c.Close()
-	})
-}
-
-func TestHandlerThatOutlivesItsConnection(t *testing.T) {
-	mux := testMux()
-	release := make(chan struct{})
-	Unary[Empty, Empty]{Name: "test.stuck"}.Handle(mux, func(context.Context, Empty) (Empty, error) {
-		<-release
-		return Empty{}, nil
-	})
-	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
-		release = make(chan struct{}) // of this bubble
-		c := r.raw(nil)
-		c.send(1, callOf("test.stuck"))
-		synctest.Wait()
-		start := time.Now()
-		r.stop()
-		c.expect(1, Unavailable, nil)
-		c.expectEnd()
-		if took := time.Since(start); took != stopTime {
-			t.Errorf("took %v", took)
-		}
-		close(release)
-	})
 }
 
 func TestCancel(t *testing.T) {
@@ -269,30 +166,6 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// TestDaemonThatHangs checks the deadline against a peer that does not even read.
-func TestDaemonThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		c := NewClient("pipe", "test/1")
-		c.dial = func(context.Context, string) (net.Conn, error) { return ours, nil }
-		start := time.Now()
-		var wg sync.WaitGroup
-		for _, size := range []int{1, highWater, 1, largeFrame} {
-			wg.Go(func() {
-				if _, err := echo.Call(t.Context(), c, make([]byte, size)); CodeOf(err) != DeadlineExceeded && CodeOf(err) != Unavailable {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if took := time.Since(start); took != callTimeout {
-			t.Errorf("took %v", took)
-		}
-		c.Close()
-		theirs.Close()
-	})
-}
-
 func TestRequestIDInFlight(t *testing.T) {
 	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
 		c := r.raw(nil)
@@ -342,26 +215,6 @@ func TestCredit(t *testing.T) {
 	})
 }
 
-func TestTooManyRequests(t *testing.T) {
-	limits := Limits{MaxInFlight: 2, MaxHeld: 100}
-	bubble(t, &Server{Mux: testMux(), Limits: limits}, func(t *testing.T, r *rig) {
-		c := r.raw(nil)
-		big := callOf("test.hang")
-		big.arguments = appendString(nil, majorBytes, make([]byte, 200))
-		c.send(1, big)
-		c.expect(1, ResourceExhausted, nil)
-		c.send(1, callOf("test.hang"))
-		c.send(2, callOf("test.hang"))
-		c.send(3, callOf("test.hang"))
-		c.expect(3, ResourceExhausted, nil)
-		c.send(1, nil)
-		c.expect(1, Cancelled, nil)
-		c.send(3, callOf("test.echo-slow"))
-		c.expect(3, BadRequest, nil)
-		c.Close()
-	})
-}
-
 func TestAnswersThatAreTooLarge(t *testing.T) {
 	mux := testMux()
 	huge := Unary[Empty, []byte]{Name: "test.huge"}
@@ -385,39 +238,6 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 		}
 		if got, err := echo.Call(t.Context(), c, make([]byte, defaultMaxFrame-2*envelopeRoom)); err != nil || len(got) == 0 {
 			t.Errorf("just not too large: %v", err)
-		}
-		c.Close()
-	})
-}
-
-// TestRequestsStartInOrder checks the order in which handlers are entered, as far as the scheduler lets one see it.
-func TestRequestsStartInOrder(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	mux := testMux()
-	var mu sync.Mutex
-	var order []uint64
-	note := func(_ context.Context, i uint64) (Empty, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		order = append(order, i)
-		return Empty{}, nil
-	}
-	Unary[uint64, Empty]{Name: "test.note"}.Handle(mux, note)
-	Unary[uint64, Empty]{Name: "test.note-inline", Inline: true}.Handle(mux, note)
-	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
-		c := r.raw(nil)
-		var frames []byte
-		for i := range uint64(300) {
-			method := []string{"test.note", "test.note", "test.note-inline"}[i%3]
-			k := call{method: []byte(method), arguments: appendHead(nil, majorUint, i)}
-			frames = (&request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, uint32(i+1)), payload: k.appendTo(nil)}).appendTo(frames)
-		}
-		c.write(frames)
-		for range 300 {
-			<-c.answers
-		}
-		if len(order) != 300 || !slices.IsSorted(order) {
-			t.Errorf("order %v", order)
 		}
 		c.Close()
 	})
@@ -457,50 +277,37 @@ func TestActivity(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatComeAndGo(t *testing.T) {
-	path := serve(t, &Server{Mux: testMux()})
-	before := runtime.NumGoroutine()
-	frame := (&request{ua: exampleUA, rq: exampleRQ, payload: callOf("test.hang").appendTo(nil)}).appendTo(nil)
-	var wg sync.WaitGroup
-	for i := range 1000 {
-		wg.Go(func() {
-			conn, err := Dial(t.Context(), path)
-			if err != nil {
-				t.Error(err)
-				return
+// TestLog checks that a defect is logged with its cause, which the caller does not learn, and that requests are logged
+// when that is asked for.
+func TestLog(t *testing.T) {
+	for level, want := range map[slog.Level][]string{
+		slog.LevelInfo: {
+			`level=ERROR msg="handler panicked" method=test.panic err=defect`,
+			`level=ERROR msg="call failed" method=test.panic err="panic in test.panic: defect"`,
+		},
+		slog.LevelDebug: {
+			`level=ERROR msg="handler panicked" method=test.panic err=defect`,
+			`level=ERROR msg="call failed" method=test.panic err="panic in test.panic: defect"`,
+			`level=DEBUG msg=call method=test.fail took=0s code="not found" err="cannot look: no such thing"`,
+			`level=DEBUG msg=call method=ipc.ping took=0s`,
+		},
+	} {
+		var log bytes.Buffer
+		handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "stack" {
+				return slog.Attr{}
 			}
-			defer conn.Close()
-			if _, err := conn.Write(frame[:i%(len(frame)+1)]); err != nil {
-				t.Error(err)
-			}
+			return a
+		}})
+		bubble(t, &Server{Mux: testMux(), Log: slog.New(handler)}, func(t *testing.T, r *rig) {
+			c := r.client()
+			_, _ = panicking.Call(t.Context(), c, Empty{})
+			_, _ = failing.Call(t.Context(), c, Empty{})
+			_, _ = Ping.Call(t.Context(), c, Empty{})
+			c.Close()
 		})
-	}
-	wg.Wait()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		if got := strings.Split(strings.TrimSpace(log.String()), "\n"); !slices.Equal(got, want) {
+			t.Errorf("level %v:\n%s", level, strings.Join(got, "\n"))
 		}
 	}
-}
-
-// TestLargeAnswersOfInlineHandlers pipelines calls whose answers exceed what a connection queues: they must be flushed
-// although more requests are buffered.
-func TestLargeAnswersOfInlineHandlers(t *testing.T) {
-	mux := testMux()
-	Unary[Empty, []byte]{Name: "test.large", Inline: true}.Handle(mux, func(context.Context, Empty) ([]byte, error) {
-		return make([]byte, highWater/4), nil
-	})
-	bubble(t, &Server{Mux: mux}, func(t *testing.T, r *rig) {
-		c := r.raw(nil)
-		var frames []byte
-		for i := range uint32(100) {
-			q := request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, i+1), payload: callOf("test.large").appendTo(nil)}
-			frames = q.appendTo(frames)
-		}
-		c.write(frames)
-		for range 100 {
-			<-c.answers
-		}
-		c.Close()
-	})
 }

@@ -18,10 +18,11 @@ type task struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	credit    credit
+	began     time.Time
 }
 
 func newTask(k *serverConn, id requestID, m *method, c *call, owned bool) *task {
-	t := &task{conn: k, id: id, method: m, arguments: c.arguments}
+	t := &task{conn: k, id: id, method: m, arguments: c.arguments, began: k.now()}
 	if !owned {
 		t.arguments = bytes.Clone(c.arguments) // the reader goes on with its buffer
 	}
@@ -142,7 +143,7 @@ func (k *serverConn) finish(t *task, out *scratch, err error) {
 		out.put()
 		return
 	}
-	first := k.reply(&t.id, t.method, out, err)
+	first := k.reply(&t.id, t.method, t.began, out, err)
 	if first && others {
 		runtime.Gosched() // they may be about to answer as well: one system call for all
 	}
@@ -151,13 +152,11 @@ func (k *serverConn) finish(t *task, out *scratch, err error) {
 	}
 }
 
-func (k *serverConn) reply(id *requestID, m *method, out *scratch, err error) (first bool) {
+func (k *serverConn) reply(id *requestID, m *method, began time.Time, out *scratch, err error) (first bool) {
 	if err == nil {
 		err = k.fits(out.payload())
 	}
-	if k.srv.Log != nil && err != nil && CodeOf(err) == Internal {
-		k.srv.Log.Error("call failed", "method", m.info.Name, "err", err)
-	}
+	k.logCall(m, began, err)
 	first = k.answer(id.bytes(), out, err)
 	if k.srv.Activity != nil {
 		k.srv.Activity.Add(-1)
@@ -165,11 +164,31 @@ func (k *serverConn) reply(id *requestID, m *method, out *scratch, err error) (f
 	return first
 }
 
+// now is the time, if anybody is going to read of it.
+func (k *serverConn) now() (t time.Time) {
+	if k.logs {
+		t = time.Now()
+	}
+	return t
+}
+
+// logCall reports a defect always, since its cause does not cross the wire, and any other call if that is asked for.
+func (k *serverConn) logCall(m *method, began time.Time, err error) {
+	switch {
+	case k.srv.Log != nil && err != nil && CodeOf(err) == Internal:
+		k.srv.Log.Error("call failed", "method", m.info.Name, "err", err)
+	case k.logs && err != nil:
+		k.srv.Log.Debug("call", "method", m.info.Name, "took", time.Since(began), "code", CodeOf(err).String(), "err", err)
+	case k.logs:
+		k.srv.Log.Debug("call", "method", m.info.Name, "took", time.Since(began))
+	}
+}
+
 // runInline calls the handler on the reader.
 func (k *serverConn) runInline(id requestID, m *method, c *call, owned bool) {
-	out := takeScratch()
+	began, out := k.now(), takeScratch()
 	err := k.callInline(m, c, out, owned)
-	k.reply(&id, m, out, err)
+	k.reply(&id, m, began, out, err)
 }
 
 func (k *serverConn) callInline(m *method, c *call, out *scratch, owned bool) (err error) {

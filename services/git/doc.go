@@ -1,5 +1,6 @@
 // Package git is the contract of gitd: the methods that its socket answers, and the event that every updated ref becomes.
-// The daemon is services/git/gitd; git's own protocol on the same socket is services/git/transport.
+// The daemon is services/git/gitd; git's own protocol on the same socket is services/git/transport,
+// SSH services/git/gitd/sshd.
 //
 // The event is published on the topic rad.<peer>.git.updated with the schema git.updated/1 (RFC 0682, git):
 //

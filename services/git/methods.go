@@ -20,10 +20,12 @@ var (
 	Refs = ipc.Unary[RefsArgs, RefsResult]{Name: "git.refs", Access: ipc.Read, Short: "list a peer's signed refs of a project"}
 	// Verify checks every signature of a peer's refs back to the first, and that the refs are what was signed.
 	Verify = ipc.Unary[RefsArgs, VerifyResult]{Name: "git.verify", Access: ipc.Read, Short: "verify identity, signed refs and refs of a project"}
+	// HostKey tells the key by which gitd authenticates itself to ssh. It changes whenever gitd is started.
+	HostKey = ipc.Unary[ipc.Empty, HostKeyResult]{Name: "git.host-key", Access: ipc.Read, Inline: true, Short: "show the SSH host key of this instance"}
 )
 
 // Methods lists every method of gitd.
-func Methods() []ipc.Method { return []ipc.Method{Create, Projects, Show, Refs, Verify} }
+func Methods() []ipc.Method { return []ipc.Method{Create, Projects, Show, Refs, Verify, HostKey} }
 
 // CreateArgs carries a complete identity document.
 type CreateArgs struct {
@@ -89,6 +91,11 @@ type VerifyResult struct {
 	Verified int         `cbor:"3,keyasint" json:"verified" help:"signed sets whose signature is good"`
 	Refs     int         `cbor:"4,keyasint" json:"refs" help:"refs that are where the peer signed that they are"`
 	Faults   []Fault     `cbor:"5,keyasint" json:"faults" help:"what is wrong; none if all is well"`
+}
+
+// HostKeyResult is a host key.
+type HostKeyResult struct {
+	Key string `cbor:"0,keyasint" json:"key" help:"ssh-ed25519 AAAA..., as in a known_hosts file"`
 }
 
 // Fault is one thing that is wrong.

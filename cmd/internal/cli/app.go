@@ -27,6 +27,7 @@ func commands(a *app) []*cobra.Command {
 		pushCommand(a), pullCommand(a), fetchCommand(a),
 		subCommand(a), pubCommand(a), topicsCommand(a),
 		trustCommand(a),
+		sshConfigCommand(a), proxyCommand(a), knownHostsCommand(a),
 		serviceCommand(a), ipcCommand(a),
 		completionCommand(a),
 		generateCommand(a),

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,12 +45,16 @@ type hookLine struct {
 }
 
 func newHookLine() (*hookLine, error) {
+	syscall.ForkLock.RLock() // a child of another push that inherits an end would keep this one from ending
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a socket for the hook: %w", err)
 	}
-	unix.CloseOnExec(fds[0])
-	unix.CloseOnExec(fds[1])
 	mine := os.NewFile(uintptr(fds[0]), "gitd")
 	theirs := os.NewFile(uintptr(fds[1]), "hook")
 	defer mine.Close()

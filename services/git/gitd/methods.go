@@ -20,6 +20,11 @@ func (s *Server) handle(mux *ipc.Mux) {
 	git.Show.Handle(mux, s.show)
 	git.Refs.Handle(mux, s.refs)
 	git.Verify.Handle(mux, s.verify)
+	git.HostKey.Handle(mux, s.showHostKey)
+}
+
+func (s *Server) showHostKey(context.Context, ipc.Empty) (git.HostKeyResult, error) {
+	return git.HostKeyResult{Key: s.ssh.HostKey()}, nil
 }
 
 func (s *Server) create(ctx context.Context, args git.CreateArgs) (git.Project, error) {

@@ -1,8 +1,8 @@
 // Package gitd is the engine of lnk-gitd: it runs the system's git behind one UNIX socket, lets nothing into a project
 // but what the peer's key signs, and turns every ref that moved into an event.
 //
-// By the first byte of a connection it speaks CBOR RPC (services/git), or git's native request line. For the latter it
-// reads the line and then gives the socket itself to git upload-pack or receive-pack; it copies nothing. What a push
+// By the first byte of a connection it speaks CBOR RPC (services/git), SSH (sshd), or git's native request line. For the
+// latter it reads the line and then gives the socket itself to git upload-pack or receive-pack; it copies nothing. What a push
 // changes is decided in the hook proc-receive: one signature, one transaction of refs and signed refs, one event per ref.
 //
 // It does not own what projects and signed refs are (services/project), nor the bus.
@@ -24,6 +24,7 @@ import (
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/pubsub"
 	"github.com/lnk-suite/lnk/services/daemon"
+	"github.com/lnk-suite/lnk/services/git/gitd/sshd"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/project"
@@ -49,6 +50,7 @@ type Server struct {
 	audit        *keys.AuditLog
 	slots        chan struct{} // one value per transfer under way
 	rpc          ipc.Server
+	ssh          *sshd.Server
 	cancel       context.CancelFunc
 }
 
@@ -93,6 +95,11 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		audit:  &keys.AuditLog{Path: c.Dirs.AuditLog()},
 		slots:  make(chan struct{}, limits.Transfers),
 	}
+	var err error
+	if s.ssh, err = sshd.New(sshd.Config{Device: c.Peer, Activity: c.Activity, Log: c.Log, Transfer: s.transferSSH}); err != nil {
+		cancel()
+		return nil, err
+	}
 	mux := ipc.NewMux("lnk-gitd", c.Version)
 	s.handle(mux)
 	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity}
@@ -111,6 +118,8 @@ func (s *Server) Serve(ctx context.Context, c *activate.Conn) {
 	case err != nil: // closed before it said anything
 	case first == 0: // the length of a frame of at most 16 MiB
 		s.rpc.ServeConn(ctx, c, c.Draining())
+	case first == 'S': // SSH-2.0-…, or the greeting of lnk proxy; the native line begins with a hexadecimal digit
+		s.ssh.Serve(ctx, c)
 	default:
 		s.serveGit(ctx, c)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/ipc/peercred"
 	"github.com/lnk-suite/lnk/services/git/pktline"
 	"github.com/lnk-suite/lnk/services/git/transport"
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -35,11 +36,24 @@ func (s *Server) serveGit(ctx context.Context, c *activate.Conn) {
 	} else {
 		refuse(c.UnixConn, err)
 	}
-	log := s.log.Info
+	s.logTransfer(request, c.Cred, start, err)
+}
+
+// transferSSH serves a request that came over SSH; c is one end of a pair of sockets.
+func (s *Server) transferSSH(ctx context.Context, c *net.UnixConn, caller peercred.Cred, request transport.Request) error {
+	start := time.Now()
+	err := s.transfer(ctx, c, request)
+	s.logTransfer(request, caller, start, err)
+	return err
+}
+
+func (s *Server) logTransfer(request transport.Request, caller peercred.Cred, start time.Time, err error) {
+	facts := []any{"service", request.Service, "project", request.Target.Project, "caller", caller.PID, "took", time.Since(start)}
 	if err != nil {
-		log = s.log.Warn
+		s.log.Warn("git", append(facts, "err", err)...)
+		return
 	}
-	log("git", "service", request.Service, "project", request.Target.Project, "caller", c.Cred.PID, "took", time.Since(start), "err", err)
+	s.log.Info("git", facts...)
 }
 
 func readRequest(c *net.UnixConn) (transport.Request, error) {
