@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,13 +46,13 @@ func NewClient(path, ua string) *Client {
 	}
 }
 
-// userAgent fits ua into the RFC's 4 to 16 bytes.
+// userAgent fits ua into the RFC's 4 to 16 bytes of UTF-8.
 func userAgent(ua string) []byte {
-	fitted := []byte(ua)
+	fitted := strings.ToValidUTF8(ua[:min(len(ua), sendUserAgent)], "")
 	for len(fitted) < minUserAgent {
-		fitted = append(fitted, '.')
+		fitted += "."
 	}
-	return fitted[:min(len(fitted), sendUserAgent)]
+	return []byte(fitted)
 }
 
 // Close hangs up and waits for the client's goroutines. Calls in flight fail with Unavailable.

@@ -227,7 +227,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestUserAgent(t *testing.T) {
-	for ua, want := range map[string]string{"": "....", "lnk": "lnk.", "lnk/1": "lnk/1", "a-very-long-name/1.2.3": "a-very-long-name"} {
+	for ua, want := range map[string]string{"": "....", "lnk": "lnk.", "lnk/1": "lnk/1", "a-very-long-name/1.2.3": "a-very-long-name", "fünfzehn-bytesü": "fünfzehn-bytes", "\xff\xff": "...."} {
 		if got := string(userAgent(ua)); got != want {
 			t.Errorf("%q became %q", ua, got)
 		}
