@@ -15,6 +15,7 @@ import (
 
 // handle answers the methods of the contract. None of them needs the agent.
 func (s *Server) handle(mux *ipc.Mux) {
+	mux.CheckHealth(s.health)
 	git.Create.Handle(mux, s.create)
 	git.Projects.Handle(mux, s.projects)
 	git.Show.Handle(mux, s.show)
@@ -143,4 +144,15 @@ func (s *Server) namedPeer(ctx context.Context, args git.RefsArgs) (*repository,
 		return nil, "", ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
 	return repo, id, nil
+}
+
+// health tells whether projects can be read and events leave.
+func (s *Server) health(context.Context) error {
+	if _, err := s.repositories.store.List(); err != nil {
+		return err
+	}
+	if n := len(s.outbox.lateNow()); n > 0 {
+		return ipc.Errorf(ipc.Unavailable, "events of %d projects wait for the bus", n).WithHint("lnk status shows whether the bus runs")
+	}
+	return nil
 }

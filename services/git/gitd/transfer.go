@@ -98,9 +98,13 @@ func (s *Server) transfer(ctx context.Context, c *net.UnixConn, request transpor
 	return s.fetch(ctx, conn, repo, request)
 }
 
+const sendBuffer = 1 << 20
+
 // handOver turns a connection into a file in blocking mode, as git expects, and takes it away from the runtime's poller,
 // which every arriving byte would wake otherwise.
 func handOver(c *net.UnixConn) (*os.File, error) {
+	// A wish: with more room the two sides wait less for one another.
+	_ = c.SetWriteBuffer(sendBuffer)
 	conn, err := c.File()
 	if err != nil {
 		return nil, fmt.Errorf("cannot take over the connection: %w", err)
