@@ -168,18 +168,22 @@ func postSign(c *call) error {
 	if err := decode(c.member["signature"], &sig, "body", "signature"); err != nil {
 		return err
 	}
+	signature, hexErr := hex.DecodeString(sig.Sig)
+	var q *signRequest
+	if r, err := c.s.repository(c.ctx, c.name, false); err == nil && hexErr == nil {
+		q = r.enqueue(role, trust.Signature{KeyID: sig.KeyID, Sig: signature}, c.by)
+	}
 	return c.with(func(r *repository) error {
-		if phase := r.state.phase(); phase == phaseNone {
+		if phase := r.state.phase(); phase == phaseNone && (q == nil || !q.settled) {
 			return refuse(http.StatusNotFound, "No signing pending.", "Requires bootstrap in signing state. State: "+phase)
 		}
 		return c.submit(r, job{
 			task: "sign_metadata", accepted: "Metadata sign accepted.", done: "Signature Processed", failed: "Signature Failed",
 			work: func(r *repository, _ string) (outcome, error) {
-				raw, err := hex.DecodeString(sig.Sig)
-				if err != nil {
+				if q == nil {
 					return outcome{}, ipc.Errorf(ipc.BadRequest, "Invalid signature")
 				}
-				return r.sign(c.ctx, role, trust.Signature{KeyID: sig.KeyID, Sig: raw}, c.by)
+				return r.settle(c.ctx, q)
 			},
 			details: signDetails,
 		})

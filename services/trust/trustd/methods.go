@@ -31,11 +31,7 @@ func (s *Server) handle(mux *ipc.Mux) {
 			return r.update(ctx, a.Root, moment(a.Deadline), task, callerOf(ctx, a.Agent))
 		})
 	})
-	trust.AddTo.Handle(mux, func(ctx context.Context, a trust.SignArgs) (trust.Result, error) {
-		return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
-			return r.sign(ctx, orRoot(a.Role), trust.Signature{KeyID: a.KeyID, Sig: a.Signature}, callerOf(ctx, a.Agent))
-		})
-	})
+	trust.AddTo.Handle(mux, s.sign)
 	trust.Override.Handle(mux, func(ctx context.Context, a trust.OverrideArgs) (trust.Result, error) {
 		return s.change(ctx, a.Repository, false, func(r *repository, task string) (outcome, error) {
 			return r.override(ctx, orRoot(a.Role), a.Metadata, a.Match, task, callerOf(ctx, a.Agent))
@@ -69,6 +65,17 @@ func (s *Server) handle(mux *ipc.Mux) {
 			return r.publishStaged(ctx, callerOf(ctx, a.Agent))
 		})
 	})
+}
+
+func (s *Server) sign(ctx context.Context, a trust.SignArgs) (trust.Result, error) {
+	r, err := s.repository(ctx, a.Repository, false)
+	if err != nil {
+		return trust.Result{}, err
+	}
+	// Others may depend on this call's turn, so it does not end with its caller.
+	ctx = context.WithoutCancel(ctx)
+	q := r.enqueue(orRoot(a.Role), trust.Signature{KeyID: a.KeyID, Sig: a.Signature}, callerOf(ctx, a.Agent))
+	return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) { return r.settle(ctx, q) })
 }
 
 func moment(t *time.Time) time.Time {

@@ -26,6 +26,9 @@ type repository struct {
 	audit  *keys.AuditLog
 	notify func() // told after every commit that brought events
 
+	queueMu sync.Mutex
+	queue   []*signRequest // announced, and not settled yet
+
 	mu      sync.Mutex
 	state   *state
 	root    *trust.Root               // of state.Root; nil before the bootstrap is finished

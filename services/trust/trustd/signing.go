@@ -193,48 +193,6 @@ func (r *repository) draft(role string) (trust.Document, *pending, error) {
 	return doc, p, nil
 }
 
-// sign adds one signature to a pending document and publishes the document when it was the last that was missing (rules
-// R9 to R12). A signature that is good is kept even if publishing fails.
-func (r *repository) sign(ctx context.Context, role string, sig trust.Signature, by caller) (outcome, error) {
-	doc, p, err := r.draft(role)
-	if err != nil {
-		return outcome{}, err
-	}
-	signed, key, err := r.add(role, doc, p, sig)
-	if err != nil {
-		return outcome{}, err
-	}
-	if err := r.audit.Append(r.line(key, "tuf:"+role+" accepted", signed, by)); err != nil {
-		return outcome{}, err
-	}
-	next := r.state.clone()
-	entry := *p
-	entry.Data = signed.Bytes()
-	next.Pending[role] = &entry
-	event := r.event(role, signed, &entry)
-	event.Key = string(key)
-	next.tell(r.name, kindSigned, event)
-	var failed error
-	if r.signing(role, signed, &entry).Complete() {
-		out, err := r.finish(ctx, next.clone(), role, signed, by)
-		if err == nil {
-			return out, nil
-		}
-		failed = ipc.Errorf(ipc.CodeOf(err), "the signature is kept, but %s v%d cannot be published: %w", role, doc.Version(), err)
-		if hint := ipc.HintOf(err); hint != "" {
-			failed = ipc.Errorf(ipc.CodeOf(err), "%w", failed).WithHint(hint)
-		}
-		if r.drafts[role] == nil { // it is published after all, and only not visible yet
-			return outcome{}, failed
-		}
-	}
-	if err := r.commit(next, nil); err != nil {
-		return outcome{}, err
-	}
-	r.drafts[role] = signed
-	return r.waiting(role, signed), failed
-}
-
 // add returns doc with the signature, and whose it is. Whatever is wrong with it is "Invalid signature" to the API.
 func (r *repository) add(role string, doc trust.Document, p *pending, sig trust.Signature) (trust.Document, peer.ID, error) {
 	var signed trust.Document
