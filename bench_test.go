@@ -64,6 +64,27 @@ func BenchmarkPush(b *testing.B) {
 	compare(b, 31, push("lnk"), push("peer"))
 }
 
+// BenchmarkPushSSH pushes one commit with stock ssh; here the peer is lnk://.
+func BenchmarkPushSSH(b *testing.B) {
+	s := newSuite(b)
+	work := s.repository("ssh", 1<<10)
+	config := filepath.Join(s.dir, "ssh_config")
+	_, block := s.run(s.dir, "lnk", "ssh-config")
+	if err := os.WriteFile(config, []byte(block), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	_, url := s.run(work, "git", "remote", "get-url", "lnk")
+	s.git(work, "remote", "add", "ssh", strings.Replace(strings.TrimSpace(url), "lnk://", "ssh://lnk/", 1))
+	s.git(work, "config", "core.sshCommand", "ssh -F "+config)
+	push := func(remote string) func(int) time.Duration {
+		return func(round int) time.Duration {
+			s.git(work, "commit", "--quiet", "--allow-empty", "-m", fmt.Sprint(remote, round))
+			return s.git(work, "push", "--quiet", remote, "main")
+		}
+	}
+	compare(b, 31, push("ssh"), push("lnk"))
+}
+
 // BenchmarkPush1000Refs pushes 1,000 new branches at once, which lnk signs and announces. Issue 2: at most 1.5.
 func BenchmarkPush1000Refs(b *testing.B) {
 	s := newSuite(b)
