@@ -86,7 +86,7 @@ type subscription struct {
 
 func (s *subscription) run(ctx context.Context) error {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		began := time.Now()
+		began, next := time.Now(), s.next
 		err := s.session(ctx)
 		switch {
 		case errors.Is(err, errStopped):
@@ -95,8 +95,8 @@ func (s *subscription) run(ctx context.Context) error {
 			return ipc.Errorf(ipc.CodeOf(ctx.Err()), "the subscription to %s ended: %w", s.pattern, ctx.Err())
 		case !s.retries(err):
 			return err
-		case time.Since(began) > time.Second:
-			wait = 10 * time.Millisecond // it worked for a while
+		case s.next > next || time.Since(began) > time.Second:
+			wait = 10 * time.Millisecond // it had worked
 		}
 		select {
 		case <-ctx.Done():
