@@ -28,7 +28,7 @@ const (
 // connection keeps the bus awake. Its methods may be called by many goroutines at once.
 type Client struct {
 	socket, name string
-	idle         time.Duration
+	idle, quiet  time.Duration // idleTimeout, quietTime; tests have less patience
 
 	lock   chan struct{} // guards what follows; a channel, as whoever dials holds it and others' time may run out
 	conn   *conn         // shared by everything but subscriptions; nil when not connected
@@ -40,7 +40,7 @@ type Client struct {
 // NewClient returns a client of the bus on socket (profile.Dirs.Socket("bus", "")); name says to the bus's lists of
 // connections who it is. It does no I/O.
 func NewClient(socket, name string) *Client {
-	return &Client{socket: socket, name: name, idle: idleTimeout, lock: make(chan struct{}, 1)}
+	return &Client{socket: socket, name: name, idle: idleTimeout, quiet: quietTime, lock: make(chan struct{}, 1)}
 }
 
 // Close hangs up. Calls under way fail with ipc.Unavailable; subscriptions have connections of their own and end with

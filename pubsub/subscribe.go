@@ -38,7 +38,7 @@ func (s Start) check() error {
 const (
 	prefetch      = 256 // events on their way to a subscriber; at most 8 MB may wait for one client
 	prefetchBytes = 2 << 20
-	quietTime     = 5 * time.Minute  // without an event, after which a subscriber notes how far it has seen
+	quietTime     = time.Minute      // without an event, after which a subscription notes how far it has seen
 	consumerLife  = 10 * time.Minute // of the bus's memory of a subscriber that is gone
 )
 
@@ -225,7 +225,7 @@ func (s *subscription) read(ctx context.Context, stream jetstream.Stream, consum
 	}
 	defer messages.Stop()
 	for n := uint64(1); ; {
-		msg, err := nextMessage(ctx, messages)
+		msg, err := nextMessage(ctx, s.client.quiet, messages)
 		if errors.Is(err, errQuiet) {
 			err = s.noteProgress(ctx, stream, consumer)
 		} else if err == nil {
@@ -241,8 +241,8 @@ func (s *subscription) read(ctx context.Context, stream jetstream.Stream, consum
 // errQuiet says that nothing has come for a while.
 var errQuiet = errors.New("no event for a while")
 
-func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	quiet, cancel := context.WithTimeout(ctx, quietTime)
+func nextMessage(ctx context.Context, wait time.Duration, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	quiet, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	msg, err := messages.Next(jetstream.NextContext(quiet))
 	switch {

@@ -174,6 +174,24 @@ func TestUnreadableStore(t *testing.T) {
 	}
 }
 
+// TestQuietSubscription: a subscription whose pattern nothing matches for long remembers how far it has seen, so that
+// it does not report what was thrown away meanwhile.
+func TestQuietSubscription(t *testing.T) {
+	bus := busdtest.Start(t, busd.Config{PerTopic: 10})
+	c := client(t, bus)
+	c.SetQuiet(time.Millisecond)
+	events, errs := follow(t, c, "rad.*.script.>", pubsub.Start{All: true})
+	script := func(id string) pubsub.Message { return pubsub.Message{Topic: "rad.z6MkPeer.script.built", ID: id} }
+	publish(t, c, script("one"))
+	expect(t, events, errs, "one")
+	for i := range 30 {
+		publish(t, c, messages(10*i+1, 10*i+10)...)
+	}
+	bus.Restart()
+	publish(t, c, script("two"))
+	expect(t, events, errs, "two")
+}
+
 func TestBadSubscriptions(t *testing.T) {
 	c := pubsub.NewClient("/nowhere", "test")
 	now := time.Now()

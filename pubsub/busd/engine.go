@@ -54,6 +54,7 @@ func startEngine(c Config, firstSeq uint64) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot tell how much space is left in %s: %w", c.Dir, err)
 	}
+	before := takeMark(c.Dir)
 	e := &engine{config: c, full: free < reserve, suspicion: make(chan struct{}, 1), useless: make(chan struct{}), stopped: make(chan struct{})}
 	maxStore := c.MaxStore
 	if e.full {
@@ -65,8 +66,8 @@ func startEngine(c Config, firstSeq uint64) (*engine, error) {
 	messages := &natsLog{log: c.Log, trouble: e.suspect}
 	e.ns.SetLoggerV2(messages, false, false, false)
 	e.ns.Start()
-	if err := e.verify(messages, firstSeq); err != nil {
-		e.stop()
+	if err := e.verify(messages, before, firstSeq); err != nil {
+		e.shutDown()
 		return nil, err
 	}
 	return e, nil
@@ -77,7 +78,7 @@ var errUnreadable = errors.New("unreadable store")
 
 // verify checks that the server came up with the events that the store holds. On a full disk nothing is called
 // unreadable: there, recovery fails for want of space.
-func (e *engine) verify(messages *natsLog, firstSeq uint64) error {
+func (e *engine) verify(messages *natsLog, before mark, firstSeq uint64) error {
 	if reason := messages.fatalMessage(); reason != "" {
 		return errors.New(reason)
 	}
@@ -86,6 +87,9 @@ func (e *engine) verify(messages *natsLog, firstSeq uint64) error {
 			return fmt.Errorf("%w: %s", errFull, trouble)
 		}
 		return fmt.Errorf("%w: %s", errUnreadable, trouble)
+	}
+	if err := before.compare(e.state()); err != nil && !e.full {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	err := e.makeStream(firstSeq)
 	switch {
@@ -146,8 +150,21 @@ func (e *engine) suspect() {
 	}
 }
 
-// stop ends the server and with it every connection; what is stored is flushed. It is called once.
+// stop ends the server and with it every connection; what is stored is flushed. It is called once. After a failure
+// there is no mark: what the server believes to have stored may not be on disk.
 func (e *engine) stop() {
+	state := e.state()
+	failed := e.full || e.trouble() != ""
+	e.shutDown()
+	if failed {
+		return
+	}
+	if err := leaveMark(e.config.Dir, mark{Last: state.LastSeq, Deleted: state.NumDeleted}); err != nil {
+		e.config.Log.Warn("cannot note what is stored", "err", err)
+	}
+}
+
+func (e *engine) shutDown() {
 	close(e.stopped)
 	e.ns.Shutdown()
 	e.ns.WaitForShutdown()

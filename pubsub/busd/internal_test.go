@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-
-	"github.com/lnk-suite/lnk/ipc/peercred"
 )
 
 func TestRoleOfProgram(t *testing.T) {
@@ -54,9 +52,13 @@ func TestLimitsOfAnOldStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := streamState(t, e)
-		if state.Config.MaxMsgsPer != defaultPerTopic || state.State.FirstSeq != 5000 {
-			t.Errorf("the stream has limit %d and first number %d", state.Config.MaxMsgsPer, state.State.FirstSeq)
+		info, err := e.ns.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Config: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := info.AccountDetails[0].Streams[0]
+		if stream.Config.MaxMsgsPer != defaultPerTopic || stream.State.FirstSeq != 5000 {
+			t.Errorf("the stream has limit %d and first number %d", stream.Config.MaxMsgsPer, stream.State.FirstSeq)
 		}
 		e.stop()
 	}
@@ -94,27 +96,10 @@ func TestHalfMadeStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state := streamState(t, e); state.State.FirstSeq > 1 {
-		t.Errorf("the first number is %d", state.State.FirstSeq)
+	if state := e.state(); state.FirstSeq > 1 {
+		t.Errorf("the first number is %d", state.FirstSeq)
 	}
 	if aside, _ := filepath.Glob(filepath.Join(dir, asidePrefix+"*")); len(aside) != 0 {
 		t.Errorf("set aside %v", aside)
 	}
-}
-
-func streamState(t *testing.T, e *engine) (info server.StreamInfo) {
-	t.Helper()
-	conn, err := e.ns.InProcessConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	a, err := newAdmin(conn, e.register(peercred.Cred{}, self))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.request("$JS.API.STREAM.INFO."+StreamName, nil, &info); err != nil {
-		t.Fatal(err)
-	}
-	return info
 }
