@@ -36,6 +36,7 @@ type serverConn struct {
 	ctx    context.Context // of the handlers
 	cancel context.CancelFunc
 	in     frameReader
+	frame  *scratch // holds the request that is being read, if it is large, unless a task took it
 	out    *writer
 	peer   peerOnce
 
@@ -74,9 +75,11 @@ func (k *serverConn) readRequests() error {
 		if !k.in.buffered() {
 			_ = k.out.drain(k.ctx, time.Time{}, highWater) // a lost connection fails the read, too
 		}
-		frame, owned, err := k.in.next()
+		frame, owner, err := k.in.next()
 		if err == nil {
-			k.receive(frame, owned)
+			k.frame = owner
+			k.receive(frame)
+			k.frame.put()
 		} else if !k.refuseOversize(err) {
 			k.out.flush()
 			return err
@@ -97,7 +100,7 @@ func (k *serverConn) refuseOversize(err error) bool {
 }
 
 // receive acts on one request.
-func (k *serverConn) receive(frame []byte, owned bool) {
+func (k *serverConn) receive(frame []byte) {
 	var r request
 	if err := r.parse(frame); err != nil {
 		k.refuse(r.rq, Errorf(BadRequest, "cannot read the request: %w", err))
@@ -116,7 +119,7 @@ func (k *serverConn) receive(frame []byte, owned bool) {
 		k.refuse(r.rq, Errorf(BadRequest, "cannot read the call: %w", err))
 		return
 	}
-	k.dispatch(id, &call, owned)
+	k.dispatch(id, &call)
 }
 
 // amend handles a request whose id is in flight: a cancel, or credit for a stream. Anything else is a mistake of the
@@ -135,7 +138,7 @@ func (k *serverConn) amend(t *task, r *request) {
 }
 
 // dispatch runs a call, or refuses it.
-func (k *serverConn) dispatch(id requestID, c *call, owned bool) {
+func (k *serverConn) dispatch(id requestID, c *call) {
 	if c.isGrant() {
 		return // credit that crossed the end of its stream
 	}
@@ -148,10 +151,10 @@ func (k *serverConn) dispatch(id requestID, c *call, owned bool) {
 		k.srv.Activity.Add(1)
 	}
 	if m.inline && k.nothingQueued() {
-		k.runInline(id, m, c, owned)
+		k.runInline(id, m, c)
 		return
 	}
-	k.start(newTask(k, id, m, c, owned))
+	k.start(newTask(k, id, m, c))
 }
 
 func (k *serverConn) admit(id requestID, c *call, m *method) error {

@@ -46,32 +46,32 @@ func (f *frameReader) buffered() bool {
 
 func (f *frameReader) size() int { return int(binary.BigEndian.Uint32(f.buf[f.r:])) }
 
-// next returns the next envelope, without its length. If owned, the caller may keep it; otherwise it is valid until the
-// following call. The error is io.EOF at the end of the stream between frames, *oversizeError for a frame that is
+// next returns the next envelope, without its length. A large one comes in a scratch of its own, which is the caller's to
+// keep or to put back; without an owner the frame is valid until the following call. The error is io.EOF at the end of the stream between frames, *oversizeError for a frame that is
 // skipped, or final.
-func (f *frameReader) next() (frame []byte, owned bool, err error) {
+func (f *frameReader) next() (frame []byte, owner *scratch, err error) {
 	if err := f.drop(); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	if err := f.fill(frameHead); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	size := f.size()
 	switch {
 	case size > f.abort:
-		return nil, false, fmt.Errorf("message of %d bytes exceeds the limit of %d by far", size, f.limit)
+		return nil, nil, fmt.Errorf("message of %d bytes exceeds the limit of %d by far", size, f.limit)
 	case size > f.limit:
-		return nil, false, f.oversize(size)
+		return nil, nil, f.oversize(size)
 	case size > largeBuffer-frameHead:
-		frame, err = f.large(size)
-		owned = true
+		owner, err = f.large(size)
+		frame = owner.bytes()
 	default:
 		frame, err = f.small(size)
 	}
 	if err == nil && f.trace != nil {
 		f.trace(frame)
 	}
-	return frame, owned, err
+	return frame, owner, err
 }
 
 func (f *frameReader) small(size int) ([]byte, error) {
@@ -83,22 +83,26 @@ func (f *frameReader) small(size int) ([]byte, error) {
 	return f.buf[start:f.r:f.r], nil
 }
 
-// large reads a frame into memory of its own.
-func (f *frameReader) large(size int) ([]byte, error) {
+// large reads a frame into a scratch.
+func (f *frameReader) large(size int) (*scratch, error) {
 	f.r += frameHead
-	frame := make([]byte, min(size, firstChunk))
-	have := copy(frame, f.buf[f.r:f.w])
+	owner := takeScratch()
+	if cap(owner.b) < size {
+		owner.b = make([]byte, min(size, firstChunk))
+	}
+	owner.b = owner.b[:min(size, cap(owner.b))]
+	have := copy(owner.b, f.buf[f.r:f.w])
 	f.r += have
 	for {
-		n, err := io.ReadFull(f.src, frame[have:])
+		n, err := io.ReadFull(f.src, owner.b[have:])
 		have += n
 		if err != nil {
 			return nil, truncated(err)
 		}
 		if have == size {
-			return frame, nil
+			return owner, nil
 		}
-		frame = append(make([]byte, 0, size), frame...)[:size]
+		owner.b = append(make([]byte, 0, size), owner.b...)[:size]
 	}
 }
 

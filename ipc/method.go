@@ -65,9 +65,10 @@ func (m Stream[A, R]) Info() MethodInfo {
 }
 
 // Handle makes f answer the method on x. It panics if x has the method already. The context ends when the caller cancels
-// or hangs up, at the call's deadline, and when the server stops; PeerFrom tells from it who calls.
+// or hangs up, at the call's deadline, and when the server stops; PeerFrom tells from it who calls. If A is []byte, the
+// argument is valid until f returns; all other types are copies and may be kept.
 func (m Unary[A, R]) Handle(x *Mux, f func(context.Context, A) (R, error)) {
-	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, dst []byte, arguments item) ([]byte, error) {
+	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, dst, arguments []byte) ([]byte, error) {
 		args, err := decodeArguments[A](arguments)
 		if err != nil {
 			return dst, err
@@ -83,7 +84,7 @@ func (m Unary[A, R]) Handle(x *Mux, f func(context.Context, A) (R, error)) {
 // Handle makes f answer the method on x; see Unary.Handle. An error that the sequence yields ends the stream. The sequence is
 // pulled only as fast as the caller takes the items.
 func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, error]) {
-	x.add(&method{info: m.Info(), stream: func(ctx context.Context, arguments item, send sendFunc) error {
+	x.add(&method{info: m.Info(), stream: func(ctx context.Context, arguments []byte, send sendFunc) error {
 		args, err := decodeArguments[A](arguments)
 		if err != nil {
 			return err
@@ -104,8 +105,8 @@ func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, err
 type method struct {
 	info   MethodInfo
 	inline bool
-	unary  func(ctx context.Context, dst []byte, arguments item) ([]byte, error) // appends the payload of the ok
-	stream func(ctx context.Context, arguments item, send sendFunc) error
+	unary  func(ctx context.Context, dst, arguments []byte) ([]byte, error) // appends the payload of the ok
+	stream func(ctx context.Context, arguments []byte, send sendFunc) error
 }
 
 // A sendFunc sends one encoded item of a stream. It takes the scratch over.
@@ -113,11 +114,11 @@ type sendFunc func(item *scratch) error
 
 var emptyMap = []byte{majorMap << 5}
 
-func decodeArguments[A any](data item) (A, error) {
-	if data.b == nil {
-		data.b = emptyMap
+func decodeArguments[A any](data []byte) (A, error) {
+	if data == nil {
+		data = emptyMap
 	}
-	args, err := decodeValue[A](data, false)
+	args, err := decodeValue[A](item{data, true}, false) // the handler may have the bytes until it returns
 	if err != nil {
 		return args, Errorf(BadRequest, "bad arguments: %w", err)
 	}

@@ -89,7 +89,7 @@ func TestResultsOfLaterVersions(t *testing.T) {
 	if got, err := decodeResult[echoArgs]("test.say", later); err != nil || got.Text != "hi" || got.N != 2 {
 		t.Errorf("result: %v, %v", got, err)
 	}
-	if _, err := decodeArguments[echoArgs](later); CodeOf(err) != BadRequest {
+	if _, err := decodeArguments[echoArgs](later.b); CodeOf(err) != BadRequest {
 		t.Errorf("arguments: %v", err)
 	}
 	broken := item{unhex(t, "a2 00 62 6869 05 c1 00"), true}

@@ -22,9 +22,9 @@ func (k *clientConn) readAnswers() error {
 		if !k.in.buffered() {
 			runtime.Gosched() // let those who got answers act on them while more come
 		}
-		frame, owned, err := k.in.next()
+		frame, owner, err := k.in.next()
 		if err == nil {
-			err = k.receive(frame, owned)
+			err = k.receive(frame, owner != nil)
 		} else {
 			err = k.receiveOversize(err)
 		}

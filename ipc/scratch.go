@@ -9,7 +9,7 @@ const headroom = 160
 // maxMethod is how long a method's name may be, in bytes.
 const maxMethod = 64
 
-// A scratch is a reusable buffer for one outgoing message: headroom and payload.
+// A scratch is a reusable buffer for one message: headroom and payload of one to be sent, or a large one that was received.
 type scratch struct{ b []byte }
 
 var scratches = sync.Pool{New: func() any { return &scratch{b: make([]byte, headroom, 512)} }}
@@ -23,6 +23,14 @@ func (s *scratch) put() {
 	}
 	s.b = s.b[:headroom]
 	scratches.Put(s)
+}
+
+// bytes is all that s holds; nil for no scratch.
+func (s *scratch) bytes() []byte {
+	if s == nil {
+		return nil
+	}
+	return s.b
 }
 
 // payload is what was appended to s.b.

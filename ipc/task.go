@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -15,16 +14,20 @@ type task struct {
 	id        requestID
 	method    *method
 	arguments []byte
+	frame     *scratch // what the arguments alias
 	ctx       context.Context
 	cancel    context.CancelFunc
 	credit    credit
 	began     time.Time
 }
 
-func newTask(k *serverConn, id requestID, m *method, c *call, owned bool) *task {
-	t := &task{conn: k, id: id, method: m, arguments: c.arguments, began: k.now()}
-	if !owned {
-		t.arguments = bytes.Clone(c.arguments) // the reader goes on with its buffer
+func newTask(k *serverConn, id requestID, m *method, c *call) *task {
+	t := &task{conn: k, id: id, method: m, arguments: c.arguments, frame: k.frame, began: k.now()}
+	k.frame = nil
+	if t.frame == nil && c.arguments != nil { // they are in the reader's buffer, with which it goes on
+		t.frame = takeScratch()
+		t.frame.b = append(t.frame.b, c.arguments...)
+		t.arguments = t.frame.payload()
 	}
 	t.ctx, t.cancel = withTimeout(k.ctx, c.timeout)
 	t.credit.init(c.credit)
@@ -90,16 +93,16 @@ func (t *task) run() {
 	out := takeScratch()
 	err := t.handle(out)
 	t.conn.finish(t, out, err)
+	t.frame.put()
 }
 
 // handle appends the payload of the final ok to out; that of a stream has none.
 func (t *task) handle(out *scratch) error {
-	arguments := item{t.arguments, true}
 	return t.guard(func() (err error) {
 		if t.method.stream != nil {
-			return t.method.stream(t.ctx, arguments, t.send)
+			return t.method.stream(t.ctx, t.arguments, t.send)
 		}
-		out.b, err = t.method.unary(t.ctx, out.b, arguments)
+		out.b, err = t.method.unary(t.ctx, out.b, t.arguments)
 		return err
 	})
 }
@@ -185,15 +188,15 @@ func (k *serverConn) logCall(m *method, began time.Time, err error) {
 }
 
 // runInline calls the handler on the reader.
-func (k *serverConn) runInline(id requestID, m *method, c *call, owned bool) {
+func (k *serverConn) runInline(id requestID, m *method, c *call) {
 	began, out := k.now(), takeScratch()
-	err := k.callInline(m, c, out, owned)
+	err := k.callInline(m, c, out)
 	k.reply(&id, m, began, out, err)
 }
 
-func (k *serverConn) callInline(m *method, c *call, out *scratch, owned bool) (err error) {
+func (k *serverConn) callInline(m *method, c *call, out *scratch) (err error) {
 	defer k.recovered(m, &err)
-	out.b, err = m.unary(inlineContext(k.ctx, c.timeout), out.b, item{c.arguments, owned})
+	out.b, err = m.unary(inlineContext(k.ctx, c.timeout), out.b, c.arguments)
 	return err
 }
 
