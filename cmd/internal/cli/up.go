@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,12 @@ func (a *app) up(ctx context.Context, args upArgs) error {
 		return err
 	}
 	output, _ := a.Stderr.(*os.File) // nil in tests: what the daemons log is dropped
+	log := slog.New(slog.NewTextHandler(a.Stderr, nil))
+	renewing, stop := context.WithCancel(ctx)
+	var timers sync.WaitGroup
+	timers.Go(func() { a.renewTrust(renewing, dirs, log) })
+	defer timers.Wait()
+	defer stop()
 	return supervisor.Run(ctx, supervisor.Config{
 		Dirs:     dirs,
 		Sockets:  list,
@@ -67,7 +74,7 @@ func (a *app) up(ctx context.Context, args upArgs) error {
 		Output:   output,
 		Ready:    func() { fmt.Fprintln(a.Stdout, "ready") },
 		Version:  version(),
-		Log:      slog.New(slog.NewTextHandler(a.Stderr, nil)),
+		Log:      log,
 	})
 }
 

