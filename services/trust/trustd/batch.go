@@ -42,11 +42,6 @@ func (r *repository) settle(ctx context.Context, q *signRequest) (outcome, error
 	return q.out, q.err
 }
 
-// sign is enqueue and settle for one who has the turn already.
-func (r *repository) sign(ctx context.Context, role string, sig trust.Signature, by caller) (outcome, error) {
-	return r.settle(ctx, r.enqueue(role, sig, by))
-}
-
 // settleAll adds every signature of the batch that is good, and publishes the documents for which the last one that was
 // missing is among them. Signatures that are good are kept even if publishing fails.
 func (r *repository) settleAll(ctx context.Context, batch []*signRequest) {
