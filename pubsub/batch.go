@@ -13,7 +13,7 @@ import (
 // Many messages at once go as one batch, which the bus syncs to disk once instead of once per message: a push of
 // 1,000 refs would otherwise wait for 1,000 syncs. A batch is stored whole or not at all. (nats-server ADR-50.)
 const (
-	batchLeast = 32      // messages from which on a batch is faster: it costs a folder and a few syncs
+	batchLeast = 12      // messages from which on a batch is faster: it costs a folder and some syncs of its own
 	batchMost  = 1000    // messages of one batch, the server's limit
 	batchBytes = 4 << 20 // of one batch, at most
 )

@@ -78,7 +78,9 @@ func store(t *testing.T, config Config, n int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	a, err := newAdmin(conn, e.register(peercred.Cred{}, self))
+	head, forget := e.register(peercred.Cred{}, self)
+	defer forget()
+	a, err := newAdmin(conn, head)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,18 +117,20 @@ func (e *engine) makeStream(firstSeq uint64) error {
 		return err
 	}
 	defer conn.Close()
-	a, err := newAdmin(conn, e.register(peercred.Cred{}, self))
+	head, forget := e.register(peercred.Cred{}, self)
+	defer forget()
+	a, err := newAdmin(conn, head)
 	if err != nil {
 		return err
 	}
 	return ensureStream(a, e.config.PerTopic, firstSeq, e.full)
 }
 
-// register gives a connection its role and returns the header that refers to it.
-func (e *engine) register(cred peercred.Cred, role Role) []byte {
+// register gives a connection its role and returns the header that refers to it; forget is called when it ends.
+func (e *engine) register(cred peercred.Cred, role Role) (head []byte, forget func()) {
 	id := e.ids.Add(1)
 	e.roles.byID.Store(id, role)
-	return proxyHeader(cred.UID, cred.PID, id)
+	return proxyHeader(cred.UID, cred.PID, id), func() { e.roles.byID.Delete(id) }
 }
 
 // serve connects a client with the server until either hangs up.
@@ -137,7 +139,9 @@ func (e *engine) serve(client net.Conn, cred peercred.Cred, role Role) error {
 	if err != nil {
 		return fmt.Errorf("cannot connect to the embedded server: %w", err)
 	}
-	pump(client, pipe, e.register(cred, role))
+	head, forget := e.register(cred, role)
+	defer forget()
+	pump(client, pipe, head)
 	return nil
 }
 
