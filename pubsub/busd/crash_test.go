@@ -14,7 +14,7 @@ import (
 // as one batch. Every message is there in the end, in order and once, and a subscriber that was there all the time has
 // seen exactly that.
 func TestKillWhilePublishing(t *testing.T) {
-	const rounds, each = 60, 40 // 20 and 60 in turn
+	const rounds, each = 60, 40 // 8 and 72 in turn: one by one, and as a batch
 	b := newBus(t, time.Minute)
 	b.supervise()
 	c := b.client()
@@ -22,7 +22,7 @@ func TestKillWhilePublishing(t *testing.T) {
 	go func() { seen <- follow(t, b.client(), rounds*each) }()
 	kills, sent := 0, 0
 	for round := range rounds {
-		n := each - 20 + 40*(round%2)
+		n := each - 32 + 64*(round%2)
 		killer := time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, b.kill)
 		acks, err := c.Publish(limited(t), numbered(sent+1, sent+n)...)
 		if !killer.Stop() {
