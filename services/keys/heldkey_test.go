@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"context"
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
@@ -101,7 +102,7 @@ func (k *securityKey) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, erro
 		Flags   byte
 		Counter uint32
 	}{k.flags, 42}
-	raw, err := k.key.Sign(nil, ssh.Marshal(struct {
+	raw, err := k.key.Sign(context.Background(), ssh.Marshal(struct {
 		Application [32]byte
 		Flags       byte
 		Counter     uint32
