@@ -35,16 +35,16 @@ func (e *engine) command(ctx context.Context, env []string, args ...string) (*ex
 	return cmd, stderr
 }
 
-// serve runs git with a connection as its standard input and output until git is done. files are passed on; started is
-// called when git has them.
-func (e *engine) serve(ctx context.Context, conn *os.File, env, args []string, files []*os.File, started func()) error {
+// serve runs git with a connection as its standard input and output until git is done. files are passed on; meanwhile is
+// called when git has them, and git is waited for when it returns.
+func (e *engine) serve(ctx context.Context, conn *os.File, env, args []string, files []*os.File, meanwhile func()) error {
 	cmd, stderr := e.command(ctx, env, args...)
 	cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = conn, conn, files
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start git: %w", err)
 	}
 	limitProcess(cmd.Process.Pid, e.limits)
-	started()
+	meanwhile()
 	if err := cmd.Wait(); err != nil {
 		return stderr.explain(err, context.Cause(ctx))
 	}

@@ -3,6 +3,7 @@ package gitd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -85,6 +86,11 @@ func (l *hookLine) accept() (hookFiles, error) {
 		return hookFiles{}, err
 	}
 	fds, err := parseRights(rights[:rightsLen])
+	if err == nil && len(fds) == 3 {
+		// The hook's own ends of its pipes with git: reading them need not hold a thread. Messages may go to a file
+		// that git shares, which stays as it is.
+		err = errors.Join(unix.SetNonblock(fds[0], true), unix.SetNonblock(fds[1], true))
+	}
 	if err != nil || n != 1 || len(fds) != 3 {
 		for _, fd := range fds {
 			unix.Close(fd)
@@ -96,6 +102,12 @@ func (l *hookLine) accept() (hookFiles, error) {
 		out: os.NewFile(uintptr(fds[1]), "report"),
 		err: os.NewFile(uintptr(fds[2]), "messages"),
 	}, nil
+}
+
+// awaitEnd waits until nobody has the hook's end any more: git has ended. A wait on the process itself would do as well,
+// but it holds a thread in the kernel for as long as the push takes, and the runtime looks after that one fifty times.
+func (l *hookLine) awaitEnd() {
+	_, _ = io.Copy(io.Discard, l.ours)
 }
 
 func parseRights(rights []byte) ([]int, error) {

@@ -23,18 +23,16 @@ func (s *Server) push(ctx context.Context, conn *os.File, repo *repository, requ
 	}
 	defer hook.close()
 	env := s.engine.environment(s.engine.receiveSettings(s.peer), append(protocol(request), "GIT_NAMESPACE="+string(s.peer))...)
-	attended := make(chan error, 1)
-	attended <- nil
+	var attended error
 	err = s.engine.serve(ctx, conn, env, []string{"receive-pack", repo.disk.Dir}, []*os.File{hook.theirs}, func() {
-		<-attended
 		hook.passOn()
 		// Not ended with the connection: once refs have moved, their events are due whether or not anybody waits.
-		go func() { attended <- s.attend(context.WithoutCancel(ctx), hook, repo, request.Agent) }()
+		attended = s.attend(context.WithoutCancel(ctx), hook, repo, request.Agent)
 	})
-	return errors.Join(err, <-attended)
+	return errors.Join(err, attended)
 }
 
-// attend waits for the hook of a push and does what it asks for. git has ended, or the hook is told to, when it returns.
+// attend waits for the hook of a push, does what it asks for, and waits for git to end.
 func (s *Server) attend(ctx context.Context, hook *hookLine, repo *repository, agent string) error {
 	defer hook.ours.Close() // a hook that still waits sees that nobody will answer
 	p := &session{server: s, repo: repo, agent: agent}
@@ -50,7 +48,9 @@ func (s *Server) attend(ctx context.Context, hook *hookLine, repo *repository, a
 	}
 	err = p.serve(ctx, files)
 	files.close()
-	return errors.Join(err, hook.finish(0))
+	err = errors.Join(err, hook.finish(0))
+	hook.awaitEnd()
+	return err
 }
 
 // session is one push, from the moment that git receive-pack starts to take it.
