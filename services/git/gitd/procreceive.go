@@ -22,7 +22,7 @@ type command struct {
 // order is everything that git receive-pack hands to proc-receive (githooks).
 type order struct {
 	commands []*command
-	options  []string // push options
+	options  []string // push options: taken, as git offers them only then, and without a meaning here
 	atomic   bool
 }
 
