@@ -21,6 +21,7 @@ import (
 var loaded = []string{
 	"lnk-trustd*.timer", "lnk-trustd-renew*.service", "lnk-trustd*.socket", "lnk-trustd*.service",
 	"lnk-gitd@*.socket", "lnk-gitd@*.service", "lnk-busd*.socket", "lnk-busd*.service",
+	"lnk-seed-agent@*.socket", "lnk-seed-agent@*.service", "lnk-seed-keys@*.service",
 }
 
 // once are the units that listen or wait for all peers together.
@@ -108,9 +109,13 @@ func (m *Manager) stop(ctx context.Context) error {
 	return nil
 }
 
-// Enable makes the bus and the git daemons of these peers listen, now and after the next log-in.
+// Enable makes the bus, the git daemons of these peers and the agents of the seeds listen, now and after the next log-in.
 func (m *Manager) Enable(ctx context.Context, peers []peer.ID) error {
-	if _, err := m.systemctl(ctx, append(m.lasting("enable", "--now"), sockets(peers)...)...); err != nil {
+	seeds, err := m.seedSockets()
+	if err == nil {
+		_, err = m.systemctl(ctx, append(append(m.lasting("enable", "--now"), sockets(peers)...), seeds...)...)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot enable the sockets: %w", err)
 	}
 	return nil
@@ -129,7 +134,7 @@ func (m *Manager) lasting(verb string, flags ...string) []string {
 func (m *Manager) Disable(ctx context.Context) error {
 	err := m.stop(ctx)
 	if err == nil {
-		_, err = m.systemctl(ctx, slices.Concat(m.lasting("disable"), once, []string{"lnk-gitd@.socket"})...)
+		_, err = m.systemctl(ctx, slices.Concat(m.lasting("disable"), once, []string{"lnk-gitd@.socket", "lnk-seed-agent@.socket"})...)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot disable the sockets: %w", err)
@@ -182,11 +187,13 @@ func (m *Manager) installed() ([]string, error) {
 	for _, path := range targets {
 		found = append(found, filepath.Join(m.Folder, path))
 	}
-	dropIns, err := filepath.Glob(filepath.Join(m.Folder, "user/lnk-gitd@*.socket.d", dropIn))
-	if err != nil {
-		return nil, err
+	for _, pattern := range []string{"user/lnk-*@*.socket.d/" + dropIn, seedFile("*")} {
+		dropIns, err := filepath.Glob(filepath.Join(m.Folder, pattern))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, dropIns...)
 	}
-	found = append(found, dropIns...)
 	return slices.DeleteFunc(found, func(path string) bool {
 		_, err := os.Lstat(path)
 		return errors.Is(err, fs.ErrNotExist)
@@ -203,7 +210,7 @@ func (m *Manager) remove() error {
 			return err
 		}
 		// The folder of a drop-in goes too, unless another one is in it.
-		if strings.HasSuffix(filepath.Dir(path), ".socket.d") {
+		if strings.HasSuffix(filepath.Dir(path), ".d") {
 			_ = os.Remove(filepath.Dir(path))
 		}
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	// Dirs and Peers say whose sockets need a drop-in because the usual path is too long for a socket. Both may be empty.
 	Dirs  profile.Dirs
 	Peers []peer.ID
+	// Seeds are the unattended peers to set up.
+	Seeds []Seed
 }
 
 // A File is one rendered file. Path is relative to a folder that systemd searches, such as ~/.config/systemd or
@@ -42,6 +44,7 @@ var targets = []string{
 	"user/lnk-busd.socket", "user/lnk-busd.service",
 	"user/lnk-trustd.socket", "user/lnk-trustd.service", "user/lnk-trustd-renew.timer", "user/lnk-trustd-renew.service",
 	"user/lnk-gitd@.socket", "user/lnk-gitd@.service",
+	"user/lnk-seed-agent@.socket", "user/lnk-seed-agent@.service", "user/lnk-seed-keys@.service",
 	"user-preset/90-lnk.preset",
 }
 
@@ -62,6 +65,9 @@ func Render(c Config) ([]File, error) {
 		}
 		files = append(files, File{Path: path, Data: text.Bytes()})
 	}
+	for _, s := range c.Seeds {
+		files = append(files, s.file(c))
+	}
 	return append(files, c.shortened()...), nil
 }
 
@@ -69,14 +75,21 @@ func Render(c Config) ([]File, error) {
 func (c Config) shortened() []File {
 	var files []File
 	for _, id := range c.Peers {
-		path := c.Dirs.Socket("gitd", id)
-		if c.Dirs.Runtime == "" || filepath.Base(path) == "gitd-"+string(id)+".sock" {
-			continue
-		}
-		text := "[Socket]\nListenStream=\nListenStream=%t/radicle/" + filepath.Base(path) + "\n"
-		files = append(files, File{Path: "user/lnk-gitd@" + string(id) + ".socket.d/" + dropIn, Data: []byte(text)})
+		files = append(files, c.shorten("gitd", id)...)
+	}
+	for _, s := range c.Seeds {
+		files = append(files, c.shorten("seed-agent", s.Peer)...)
 	}
 	return files
+}
+
+func (c Config) shorten(service string, id peer.ID) []File {
+	path := c.Dirs.Socket(service, id)
+	if c.Dirs.Runtime == "" || filepath.Base(path) == service+"-"+string(id)+".sock" {
+		return nil
+	}
+	text := "[Socket]\nListenStream=\nListenStream=%t/radicle/" + filepath.Base(path) + "\n"
+	return []File{{Path: "user/lnk-" + service + "@" + string(id) + ".socket.d/" + dropIn, Data: []byte(text)}}
 }
 
 // dropIn is the file name of what shortened returns.
@@ -97,6 +110,11 @@ func (c Config) check() error {
 			return fmt.Errorf("environment setting %q is not NAME=value", setting)
 		}
 		if err := printable(setting); err != nil {
+			return err
+		}
+	}
+	for _, s := range c.Seeds {
+		if err := s.check(); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,8 @@ func runScenarios(t *testing.T) {
 	t.Run("update", r.testUpdate)
 	t.Run("uninstall", r.testUninstall)
 	t.Run("push", r.testPush)
+	t.Run("seed", r.testSeed)
+	t.Run("seed of the manager", r.testSeedOfManager)
 	t.Run("package", r.testPackage)
 	t.Run("runtime", r.testRuntime)
 }

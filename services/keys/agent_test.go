@@ -395,3 +395,57 @@ func TestAgentRestarts(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPromptHoldsUpNobodyElse: while one key's prompt is open, at an agent that can serve several callers, signatures with
+// another key are made. An ssh-agent of OpenSSH asks in its only thread and so cannot; then the other signatures are made at
+// another agent, and nothing of ours makes them wait.
+func TestPromptHoldsUpNobodyElse(t *testing.T) {
+	real := keystest.Agent(t)
+	slow, quick := keystest.AddKey(t, real), keystest.AddKey(t, real)
+	asked, answered := make(chan struct{}), make(chan struct{})
+	patient := fakeAgent(t, func(c net.Conn) {
+		upstream, err := net.Dial("unix", real.Path)
+		if err != nil {
+			return
+		}
+		defer upstream.Close()
+		buf := make([]byte, 4096)
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(buf[:n], slow.PublicKey()) {
+			close(asked)
+			<-answered
+		}
+		upstream.Write(buf[:n])
+		n, _ = upstream.Read(buf)
+		c.Write(buf[:n])
+	})
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := patient.Signer(slow).Sign(t.Context(), message)
+		waiting <- err
+	}()
+	<-asked
+	for _, agent := range []keys.Agent{patient, real} {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				if _, err := agent.Signer(quick).Sign(t.Context(), message); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+	select {
+	case err := <-waiting:
+		t.Errorf("the prompt did not wait: %v", err)
+	default:
+	}
+	close(answered)
+	if err := <-waiting; err != nil {
+		t.Error(err)
+	}
+}

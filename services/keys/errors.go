@@ -24,6 +24,7 @@ const (
 	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
 	hintAgain   = "lnk key add, once the agent runs again"
 	hintPrompt  = "answer the agent's prompt, or restart the agent"
+	hintProfile = "start the agent that agent_socket in the profile names (a seed's: lnk service enable), or remove the setting"
 	hintAsk     = "run it in a terminal, set SSH_ASKPASS, or name a file with --passphrase-file"
 	hintOther   = "use another agent: set SSH_AUTH_SOCK, or agent_socket in the profile"
 )
@@ -33,9 +34,13 @@ func errNoAgent() error {
 }
 
 func (a Agent) errDial(err error) error {
+	start := hintStart
+	if a.Source == SourceProfile {
+		start = hintProfile
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return noKey(hintStart, "no ssh-agent is running at %s: %w", a, err)
+		return noKey(start, "no ssh-agent is running at %s: %w", a, err)
 	case isTimeout(err):
 		return noKey(hintPrompt, "ssh-agent at %s does not take connections: %w", a, err)
 	}

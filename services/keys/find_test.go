@@ -5,8 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/keystest"
 )
@@ -103,4 +106,23 @@ func TestForeignSocket(t *testing.T) {
 	}
 	_, err := keys.FindAgent(t.Context(), keys.Sources{Caller: agent.Path})
 	wantCause(t, err, "belongs to another user")
+}
+
+// TestFindOnly: an unattended peer's agent is the only one, dead or alive.
+func TestFindOnly(t *testing.T) {
+	callers := keystest.Agent(t)
+	own := filepath.Join(keystest.ShortDir(t), "own")
+	sources := keys.Sources{Caller: callers.Path, Profile: own, Only: true, Patience: time.Second, Getenv: environment("SSH_AUTH_SOCK", callers.Path)}
+	_, err := keys.FindAgent(t.Context(), sources)
+	wantCause(t, err, "no ssh-agent is running at "+own)
+	if hint := ipc.HintOf(err); !strings.Contains(hint, "agent_socket") {
+		t.Errorf("the hint is %q", hint)
+	}
+	keystest.StartAgent(t, own)
+	if got, err := keys.FindAgent(t.Context(), sources); err != nil || got != (keys.Agent{Path: own, Source: keys.SourceProfile, Patience: time.Second}) {
+		t.Errorf("found %+v, %v", got, err)
+	}
+	if all := keys.Candidates(t.Context(), sources); len(all) != 1 {
+		t.Errorf("candidates are %v", all)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -41,6 +42,24 @@ func openKey(ctx context.Context, path string, passphrase func(context.Context) 
 	}
 	id, err := peer.FromPublicKey(key.Public().(ed25519.PublicKey))
 	return openedKey{key, id, comment(path, id)}, err
+}
+
+// IsEncrypted says whether the private key file at path needs a passphrase.
+func IsEncrypted(path string) (bool, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return false, fmt.Errorf("cannot read key: %w", err)
+	}
+	defer clear(data)
+	return NeedsPassphrase(data), nil
+}
+
+// CheckPassphrase says whether a passphrase opens the private key file at path: nil, or ErrPassphrase.
+func CheckPassphrase(path string, passphrase []byte) error {
+	own := slices.Clone(passphrase) // openKey clears what it is given
+	opened, err := openKey(context.Background(), path, func(context.Context) ([]byte, error) { return own, nil })
+	clear(opened.key)
+	return err
 }
 
 // NeedsPassphrase says whether a private key is encrypted. data is what a key file holds.

@@ -109,7 +109,12 @@ manage() {
 	shift
 	systemd=/lib/systemd/systemd
 	[ -x "$systemd" ] || systemd=/usr/lib/systemd/systemd
-	as_user "$uid" env PATH=/usr/local/bin:/usr/bin:/bin "$systemd" --user --log-level=notice --log-target=console >/run/lnk/manager.log 2>&1 &
+	# As user@.service does with LoadCredential= or LoadCredentialEncrypted=.
+	install -d -o "$uid" -g "$uid" -m 700 /run/lnk/credentials
+	echo 'passed by the manager' >/run/lnk/credentials/lnk-passphrase
+	chown "$uid:$uid" /run/lnk/credentials/lnk-passphrase
+	chmod 400 /run/lnk/credentials/lnk-passphrase
+	as_user "$uid" env CREDENTIALS_DIRECTORY=/run/lnk/credentials PATH=/usr/local/bin:/usr/bin:/bin "$systemd" --user --log-level=notice --log-target=console >/run/lnk/manager.log 2>&1 &
 	manager=$!
 	i=0
 	until as_user "$uid" systemctl --user is-active default.target >/dev/null 2>&1; do

@@ -191,10 +191,23 @@ func (a *app) load(ctx context.Context, p profile.Profile, how loadFlags, passph
 	if err != nil {
 		return "", err
 	}
-	if err := a.loads().Remember(agent, id, options); err != nil {
+	if err := a.loads().Remember(a.knownAs(agent, id), id, options); err != nil {
 		a.note("%v", err)
 	}
 	return id, nil
+}
+
+// knownAs is the agent under the name by which the key's profile knows it: that of an unattended peer is behind a socket of
+// systemd's.
+func (a *app) knownAs(agent keys.Agent, id peer.ID) keys.Agent {
+	dirs, _ := a.dirs()
+	profiles, _ := dirs.Profiles() // those that are broken know nothing
+	for _, p := range profiles {
+		if p.Peer == id && p.AgentOnly {
+			agent.Path = p.AgentSocket
+		}
+	}
+	return agent
 }
 
 // loads remembers for how long keys were given to an agent.

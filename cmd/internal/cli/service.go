@@ -134,6 +134,7 @@ type serviceScope struct {
 type serviceInstallArgs struct {
 	serviceScope
 	Idle time.Duration `json:"idle" help:"how long (<TIME>) a daemon without work stays; 0s leaves it to the daemon"`
+	seedFlags
 }
 
 func serviceInstall(a *app) *cobra.Command {
@@ -142,9 +143,15 @@ func serviceInstall(a *app) *cobra.Command {
 		short: "write the units and listen on the sockets",
 		long: `Install writes the units for this lnk's daemons into ~/.config/systemd and enables the sockets of the bus and of every profile.
 To install again is to update: a daemon whose unit changed is ended, and the next connection starts the new one. The
-sockets of a profile that is made later are enabled with it. A running lnk up has to end first.`,
-		cannot: "install the units",
-		exits:  []int{exitConflict, exitUnavailable},
+sockets of a profile that is made later are enabled with it. A running lnk up has to end first.
+
+With --seed the profile in use becomes an unattended peer: an ssh-agent of its own, behind a socket unit, is started when
+somebody needs a signature, is given the key then, and is from now on the only one that signs for this profile. The
+passphrase is asked for once, checked, and stored as an encrypted credential where systemd can do that for users, else in a
+file that only you can read; it is never in a unit, an environment variable or a log. lnk service uninstall undoes it.`,
+		example: "  lnk service install\n  lnk --profile seed service install --seed --passphrase-file /dev/fd/3 3<secret",
+		cannot:  "install the units",
+		exits:   []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitInterrupted},
 		run: func(ctx context.Context, args serviceInstallArgs) error {
 			if err := a.refuseBesideUp(ctx); err != nil {
 				return err
@@ -153,7 +160,18 @@ sockets of a profile that is made later are enabled with it. A running lnk up ha
 			if err != nil {
 				return err
 			}
-			return a.withManager(args.serviceScope, func(m *units.Manager) error { return m.Install(ctx, config) })
+			if args.Seed {
+				seed, err := a.prepareSeed(ctx, args)
+				if err != nil {
+					return err
+				}
+				config.Seeds = append(config.Seeds, seed)
+			}
+			err = a.withManager(args.serviceScope, func(m *units.Manager) error { return m.Install(ctx, config) })
+			if err != nil || !args.Seed {
+				return err
+			}
+			return a.adoptSeed()
 		},
 	}.command(a)
 }
@@ -189,11 +207,14 @@ func serviceDisable(a *app) *cobra.Command {
 
 func serviceUninstall(a *app) *cobra.Command {
 	return serviceStep(a, action[serviceScope]{
-		name:   "uninstall",
-		short:  "disable and remove the units",
-		long:   "Uninstall ends every daemon, closes the sockets and removes what install wrote. Keys, repositories and events stay.",
+		name:  "uninstall",
+		short: "disable and remove the units",
+		long: `Uninstall ends every daemon, closes the sockets and removes what install wrote. Keys, repositories and events stay. Unattended
+profiles use your ssh-agent again, and the passphrases that were stored for theirs are removed.`,
 		cannot: "uninstall the units",
-	}, (*units.Manager).Uninstall)
+	}, func(m *units.Manager, ctx context.Context) error {
+		return errors.Join(m.Uninstall(ctx), a.releaseSeeds())
+	})
 }
 
 // serviceStep makes the command of a step that needs nothing but the service manager.

@@ -30,6 +30,9 @@ const AgentVariable = "LNK_AGENT"
 
 // holding returns an agent that holds the key now: the caller's, the one that did the last time, or any that we know of.
 func (a *agents) holding(ctx context.Context, id peer.ID, callers string) (keys.Agent, error) {
+	if only, found := a.only(id); found {
+		return only, only.Ready(ctx, id)
+	}
 	a.mu.Lock()
 	last := a.last[id]
 	a.mu.Unlock()
@@ -56,6 +59,17 @@ func (a *agents) holding(ctx context.Context, id peer.ID, callers string) (keys.
 		absent = ipc.Errorf(ipc.NoKey, "no ssh-agent holds the online key %s: %w", id, first)
 	}
 	return keys.Agent{}, absent.WithHint("add the key to your agent with lnk key add")
+}
+
+// only is the agent of an unattended profile, which alone signs with its key.
+func (a *agents) only(id peer.ID) (keys.Agent, bool) {
+	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
+	for _, p := range profiles {
+		if p.Peer == id && p.AgentOnly {
+			return keys.Agent{Path: p.AgentSocket, Source: keys.SourceProfile, Patience: p.AgentTimeout}, true
+		}
+	}
+	return keys.Agent{}, false
 }
 
 func (a *agents) remember(id peer.ID, agent keys.Agent) keys.Agent {
