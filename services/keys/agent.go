@@ -1,9 +1,11 @@
 package keys
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -50,10 +52,12 @@ func (a Agent) Check(ctx context.Context) error {
 // session dials and runs f. A failure of the connection comes back as an error of the agent, a cancelled ctx as its cause.
 func (a Agent) session(ctx context.Context, limit time.Duration, f func(agent.ExtendedAgent, *wire) error) error {
 	start := time.Now()
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	deadline := start.Add(limit)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
 	var w wire
-	err := a.exchange(limited, &w, f)
+	err := a.exchange(ctx, deadline, &w, f)
 	switch {
 	case err == nil:
 		return nil
@@ -62,24 +66,36 @@ func (a Agent) session(ctx context.Context, limit time.Duration, f func(agent.Ex
 	case isTimeout(w.err):
 		return a.errTimeout(time.Since(start))
 	case isGone(w.err):
-		return a.errGone(w.err)
+		return a.errGone()
 	}
 	return err
 }
 
-func (a Agent) exchange(ctx context.Context, w *wire, f func(agent.ExtendedAgent, *wire) error) error {
+func (a Agent) exchange(ctx context.Context, deadline time.Time, w *wire, f func(agent.ExtendedAgent, *wire) error) error {
 	if err := checkSocket(a.Path); err != nil {
 		return a.errDial(err)
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", a.Path)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// A UNIX socket is connected or refused at once, so that this needs no time limit, which would cost a goroutine.
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: a.Path, Net: "unix"})
 	if err != nil {
 		return a.errDial(err)
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return a.errDial(err)
+	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	w.conn = conn
-	return f(agent.NewClient(w), w)
+	// One read per answer instead of two.
+	buffered := struct {
+		io.Reader
+		io.Writer
+	}{bufio.NewReaderSize(w, answerSize), w}
+	return f(agent.NewClient(buffered), w)
 }
 
 // checkSocket refuses what another user may have put in an agent's place. A link is followed: people point one at
@@ -127,6 +143,8 @@ func (w *wire) note(err error) {
 }
 
 const (
+	// answerSize in bytes is enough for a signature.
+	answerSize = 512
 	// headSize is a message's length and type, draft-miller-ssh-agent section 3.
 	headSize = 5
 	// agentFailure is SSH_AGENT_FAILURE, draft-miller-ssh-agent section 6.1.

@@ -51,8 +51,9 @@ func (a Agent) errTimeout(limit time.Duration) error {
 	return noKey(hintPrompt, "ssh-agent at %s did not answer within %s", a, limit.Round(time.Millisecond))
 }
 
-func (a Agent) errGone(err error) error {
-	return noKey(hintAgain, "ssh-agent at %s went away before it answered: %w", a, err)
+// errGone leaves out at which system call it showed: that is chance.
+func (a Agent) errGone() error {
+	return noKey(hintAgain, "ssh-agent at %s went away before it answered", a)
 }
 
 func (a Agent) errGarbage(err error) error {

@@ -29,12 +29,15 @@ type AgentSigner struct {
 	id    peer.ID
 	pub   ed25519.PublicKey
 	key   ssh.PublicKey
+	check *Key // nil for what is no point on the curve, and so no key's
 }
 
 // Signer returns a signer for one of the agent's keys. Nothing is asked of the agent until Sign.
 func (a Agent) Signer(id peer.ID) *AgentSigner {
 	pub := ed25519.PublicKey(id.PublicKey())
-	return &AgentSigner{agent: a, id: id, pub: pub, key: sshKey(pub)}
+	// Cheaper even if there is only one signature: 6 and 36 microseconds instead of 47.
+	check, _ := Expand(pub)
+	return &AgentSigner{a, id, pub, sshKey(pub), check}
 }
 
 // PublicKey returns the key that signs.
@@ -47,7 +50,7 @@ func (s *AgentSigner) Sign(ctx context.Context, msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sig.Format != ssh.KeyAlgoED25519 || len(sig.Rest) != 0 || !Verify(s.pub, msg, sig.Blob) {
+	if sig.Format != ssh.KeyAlgoED25519 || len(sig.Rest) != 0 || s.check == nil || !s.check.Verify(msg, sig.Blob) {
 		return nil, s.agent.errOtherKey(string(s.id))
 	}
 	return sig.Blob, nil
