@@ -10,15 +10,11 @@ package gitd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
@@ -113,7 +109,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 
 // Serve serves one connection, told apart by its first byte.
 func (s *Server) Serve(ctx context.Context, c *activate.Conn) {
-	first, err := peek(c.UnixConn)
+	first, err := c.Peek()
 	switch {
 	case err != nil: // closed before it said anything
 	case first == 0: // the length of a frame of at most 16 MiB
@@ -131,28 +127,4 @@ func (s *Server) Close(ctx context.Context) error {
 	s.outbox.done.Wait()
 	s.repositories.close(ctx)
 	return s.outbox.bus.Close()
-}
-
-var errClosed = errors.New("the connection was closed")
-
-// peek waits for the first byte of a connection and leaves it there.
-func peek(c *net.UnixConn) (byte, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var first [1]byte
-	var n int
-	var peekErr error
-	err = raw.Read(func(fd uintptr) bool {
-		n, _, peekErr = unix.Recvfrom(int(fd), first[:], unix.MSG_PEEK)
-		return !errors.Is(peekErr, unix.EAGAIN)
-	})
-	if err := errors.Join(err, peekErr); err != nil {
-		return 0, err
-	}
-	if n == 0 {
-		return 0, errClosed
-	}
-	return first[0], nil
 }

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/pubsub"
@@ -112,7 +110,7 @@ func (s *Server) renewAll(ctx context.Context, by caller) error {
 
 // Serve serves one connection, told apart by its first byte.
 func (s *Server) Serve(ctx context.Context, c *activate.Conn) {
-	first, err := peek(c)
+	first, err := c.Peek()
 	switch {
 	case err != nil: // closed before it said anything
 	case first == 0: // the length of a frame of at most 16 MiB
@@ -195,28 +193,4 @@ func (s *Server) names() ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, err
-}
-
-var errClosed = errors.New("the connection was closed")
-
-// peek waits for the first byte of a connection and leaves it there.
-func peek(c *activate.Conn) (byte, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var first [1]byte
-	var n int
-	var peekErr error
-	err = raw.Read(func(fd uintptr) bool {
-		n, _, peekErr = unix.Recvfrom(int(fd), first[:], unix.MSG_PEEK)
-		return !errors.Is(peekErr, unix.EAGAIN)
-	})
-	if err := errors.Join(err, peekErr); err != nil {
-		return 0, err
-	}
-	if n == 0 {
-		return 0, errClosed
-	}
-	return first[0], nil
 }

@@ -3,7 +3,6 @@ package trustd
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,8 @@ import (
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
-// takeIn copies a local file to where clients look for the artifact, <folder>/<sha256>.<name>, and describes it.
+// takeIn copies a local file to where clients look for the artifact, <folder>/<sha256>.<name>, and describes it by that hash
+// alone: a client may ask for the file by any hash that the metadata lists.
 func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, error) {
 	empty := trust.Target{Hashes: map[string]string{"sha256": "00"}}
 	if err := trust.CheckTarget(a.Path, empty); err != nil {
@@ -37,17 +37,16 @@ func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, err
 		return trust.Target{}, err
 	}
 	defer os.Remove(temp.Name())
-	short, long := sha256.New(), sha512.New()
-	n, err := io.Copy(io.MultiWriter(temp, short, long), cancellable{ctx, from})
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(temp, hash), cancellable{ctx, from})
 	if err := errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err != nil {
 		return trust.Target{}, err
 	}
-	sum := hex.EncodeToString(short.Sum(nil))
+	sum := hex.EncodeToString(hash.Sum(nil))
 	if err := os.Rename(temp.Name(), filepath.Join(dir, sum+"."+path.Base(a.Path))); err != nil {
 		return trust.Target{}, err
 	}
-	hashes := map[string]string{"sha256": sum, "sha512": hex.EncodeToString(long.Sum(nil))}
-	return trust.Target{Length: n, Hashes: hashes, Custom: json.RawMessage(a.Custom)}, profile.SyncDir(dir)
+	return trust.Target{Length: n, Hashes: map[string]string{"sha256": sum}, Custom: json.RawMessage(a.Custom)}, profile.SyncDir(dir)
 }
 
 func openRegular(name string) (*os.File, error) {
