@@ -8,6 +8,8 @@ UNITDIR ?= $(PREFIX)/$(if $(filter $(HOME)/%,$(PREFIX)),share,lib)/systemd
 # The race detector needs a C compiler, which a machine may lack.
 RACE := $(if $(shell command -v "$$($(GO) env CC)" 2>/dev/null),-race)
 
+NPM := .ci/npm/node_modules/installed
+
 PROGRAMS := $(notdir $(wildcard cmd/lnk cmd/lnk-* cmd/git-remote-lnk))
 COMPLETIONS := bash:share/bash-completion/completions/lnk zsh:share/zsh/site-functions/_lnk fish:share/fish/vendor_completions.d/lnk.fish
 
@@ -21,8 +23,16 @@ build:
 run: build
 	@sh docs/tour.sh
 
-test: build
+test: build $(NPM)
 	$(GO) test $(RACE) ./...
+
+# What the tests take from npm, installed anew when the lock file is newer.
+$(NPM): .ci/npm/package-lock.json .ci/npm/.npmrc
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "make test: there is no node or no npm; the tests check lnk with implementations from npm" >&2; \
+		echo "make test: hint: install Node.js 18 or newer with npm (on Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	cd .ci/npm && npm ci
+	@touch $@
 
 check:
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "make check: run gofmt -w on the files above" >&2; exit 1; }
