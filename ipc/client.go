@@ -26,6 +26,9 @@ type Client struct {
 	// slice is valid during the call. See DiagnosticFrame.
 	Trace func(sent bool, frame []byte)
 
+	// Token, if set before the first call, goes with every call: a service may demand one. At most 1,024 bytes.
+	Token []byte
+
 	dial    func(ctx context.Context, path string) (net.Conn, error)
 	current atomic.Pointer[clientConn]
 	dialing chan struct{} // holds a token while somebody dials

@@ -91,7 +91,7 @@ func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 	if err != nil {
 		return err
 	}
-	frame := p.frame(k.client.ua)
+	frame := p.frame(k.client.ua, k.client.Token)
 	k.trace(frame)
 	first, err := k.out.send(ctx, p.deadline, outgoing{frame: frame, end: &p.end})
 	if err != nil {

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -119,7 +120,7 @@ func (k *serverConn) receive(frame []byte) {
 		k.refuse(r.rq, Errorf(BadRequest, "cannot read the call: %w", err))
 		return
 	}
-	k.dispatch(id, &call)
+	k.dispatch(id, &call, r.token)
 }
 
 // amend handles a request whose id is in flight: a cancel, or credit for a stream. Anything else is a mistake of the
@@ -138,7 +139,7 @@ func (k *serverConn) amend(t *task, r *request) {
 }
 
 // dispatch runs a call, or refuses it.
-func (k *serverConn) dispatch(id requestID, c *call) {
+func (k *serverConn) dispatch(id requestID, c *call, token []byte) {
 	if c.isGrant() {
 		return // credit that crossed the end of its stream
 	}
@@ -150,11 +151,16 @@ func (k *serverConn) dispatch(id requestID, c *call) {
 	if k.srv.Activity != nil {
 		k.srv.Activity.Add(1)
 	}
-	if m.inline && k.nothingQueued() {
+	guarded := k.srv.Authorize != nil && !m.open
+	if m.inline && !guarded && k.nothingQueued() {
 		k.runInline(id, m, c)
 		return
 	}
-	k.start(newTask(k, id, m, c))
+	t := newTask(k, id, m, c)
+	if guarded {
+		t.guarded, t.token = true, bytes.Clone(token[:min(len(token), maxToken+1)]) // one byte too many is enough to refuse it
+	}
+	k.start(t)
 }
 
 func (k *serverConn) admit(id requestID, c *call, m *method) error {

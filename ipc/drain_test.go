@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,16 @@ import (
 type ledger struct {
 	mu    sync.Mutex
 	times map[uint64]int
+
+	guarded bool
+	uses    atomic.Int64 // of the token
+}
+
+func (l *ledger) authorize(_ context.Context, _ ipc.MethodInfo, token []byte) error {
+	if l.uses.Add(1); string(token) != "token" {
+		return ipc.Errorf(ipc.PermissionDenied, "token %q", token)
+	}
+	return nil
 }
 
 func (l *ledger) enter(_ context.Context, id uint64) (uint64, error) {
@@ -34,12 +45,23 @@ var (
 // TestNothingIsLostAroundIdleExits lets instance after instance leave a millisecond after its last request, below a listener
 // that stays, as a service manager's does, and counts what clients with one connection each got executed.
 func TestNothingIsLostAroundIdleExits(t *testing.T) {
+	t.Run("open", func(t *testing.T) { aroundIdleExits(t, &ledger{times: map[uint64]int{}}) })
+	t.Run("guarded", func(t *testing.T) {
+		book := &ledger{times: map[uint64]int{}, guarded: true}
+		aroundIdleExits(t, book)
+		if int(book.uses.Load()) != len(book.times) {
+			t.Errorf("%d calls cost %d uses of the token", len(book.times), book.uses.Load())
+		}
+	})
+}
+
+func aroundIdleExits(t *testing.T, book *ledger) {
 	const clients, callers, calls = 3, 3, 300
-	book := &ledger{times: map[uint64]int{}}
 	path, instances := instancesBehind(t, book)
 	var wg sync.WaitGroup
 	for i := range clients {
 		c := ipc.NewClient(path, "test/1")
+		c.Token = []byte("token")
 		t.Cleanup(func() { c.Close() })
 		for j := range callers {
 			wg.Go(func() {
@@ -112,6 +134,9 @@ func serveUntilIdle(ctx context.Context, manager *net.UnixListener, book *ledger
 	enter.Handle(mux, book.enter)
 	enterInline.Handle(mux, book.enter)
 	rpc := &ipc.Server{Mux: mux, Activity: activity}
+	if book.guarded {
+		rpc.Authorize = book.authorize
+	}
 	server := activate.Server{
 		Handle:   func(ctx context.Context, c *activate.Conn) { rpc.ServeConn(ctx, c, c.Draining()) },
 		Activity: activity,

@@ -9,6 +9,7 @@ const (
 	maxUserAgent  = 64
 	minRequestID  = 4
 	maxRequestID  = 16
+	maxToken      = 1024 // ours
 )
 
 // firstIgnoredKey is where unknown keys of envelope and call are ignored; lower ones are reserved and refused.

@@ -105,6 +105,7 @@ func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, err
 type method struct {
 	info   MethodInfo
 	inline bool
+	open   bool                                                             // to everybody: introspection
 	unary  func(ctx context.Context, dst, arguments []byte) ([]byte, error) // appends the payload of the ok
 	stream func(ctx context.Context, arguments []byte, send sendFunc) error
 }

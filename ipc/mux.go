@@ -42,6 +42,7 @@ func (x *Mux) add(m *method) {
 	if _, twice := x.methods[name]; twice || !validName(name) {
 		panic("ipc: method " + name + " has a bad name or is there already")
 	}
+	m.open = strings.HasPrefix(name, "ipc.")
 	x.methods[name] = m
 }
 

@@ -30,7 +30,7 @@ type pendingCall struct {
 const notQueued = 1<<64 - 1
 
 // frame encodes p for the wire. A call that is sent again is encoded again, as less time is left.
-func (p *pendingCall) frame(ua []byte) []byte {
+func (p *pendingCall) frame(ua, token []byte) []byte {
 	c := call{method: p.method}
 	if !p.deadline.IsZero() {
 		left := max(time.Until(p.deadline), 1)
@@ -41,7 +41,19 @@ func (p *pendingCall) frame(ua []byte) []byte {
 	}
 	binary.BigEndian.PutUint32(p.rq[:], p.id)
 	p.out.b = p.out.b[:headroom+p.size]
+	if len(token) > 0 {
+		return p.frameWith(ua, token, &c)
+	}
 	return p.out.sealCall(ua, p.rq[:], &c)
+}
+
+// frameWith is frame with a token, for which the scratch has no room. It is a copy.
+func (p *pendingCall) frameWith(ua, token []byte, c *call) []byte {
+	if p.size > 0 {
+		c.arguments = p.out.payload()
+	}
+	r := request{ua: ua, rq: p.rq[:], token: token, payload: c.appendTo(nil)}
+	return r.appendTo(nil)
 }
 
 // check refuses what the daemon would refuse.

@@ -18,6 +18,12 @@ type Server struct {
 	Log      *slog.Logger // of defects and lost connections, and, at level debug, of every request; nil discards
 	Limits   Limits
 	Activity Activity // nil if nobody wants to know
+
+	// Authorize is asked once about each call that is about to run, before its arguments are decoded: an error is the
+	// answer, and nothing runs. Token is the token header of RFC 0682, nil if there is none. A call that is refused for
+	// another reason, or has ended before it could start, never gets here; so a hook that counts does not count what the
+	// client is going to send again. It may wait: no other call waits along. The methods ipc.* stay open. Nil allows all.
+	Authorize func(ctx context.Context, m MethodInfo, token []byte) error
 }
 
 // ServeConn serves c until the peer hangs up, breaks the protocol, or ctx ends; then it cancels the handlers in flight,

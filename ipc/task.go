@@ -18,6 +18,8 @@ type task struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	credit    credit
+	guarded   bool   // Authorize is to be asked
+	token     []byte // for it
 	began     time.Time
 }
 
@@ -99,12 +101,28 @@ func (t *task) run() {
 // handle appends the payload of the final ok to out; that of a stream has none.
 func (t *task) handle(out *scratch) error {
 	return t.guard(func() (err error) {
+		if err := t.authorize(); err != nil {
+			return err
+		}
 		if t.method.stream != nil {
 			return t.method.stream(t.ctx, t.arguments, t.send)
 		}
 		out.b, err = t.method.unary(t.ctx, out.b, t.arguments)
 		return err
 	})
+}
+
+// authorize asks whether t may run. A call that has ended meanwhile does not, and costs nobody a token.
+func (t *task) authorize() error {
+	switch {
+	case !t.guarded:
+		return nil
+	case t.ctx.Err() != nil:
+		return t.ctx.Err()
+	case len(t.token) > maxToken:
+		return Errorf(PermissionDenied, "the token has more than %d bytes", maxToken)
+	}
+	return t.conn.srv.Authorize(t.ctx, t.method.info, t.token)
 }
 
 func (t *task) guard(f func() error) (err error) {
