@@ -64,6 +64,7 @@ func (c *Client) Close() error {
 	c.closed = true
 	for conn := range c.conns {
 		_ = conn.net.Close()
+		conn.wakeReader()
 	}
 	c.mu.Unlock()
 	c.wg.Wait()

@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// A clientConn is the client's side of one connection. Callers write their own frames; one goroutine reads the answers.
+// A clientConn is the client's side of one connection. Callers write their own frames; turn.go says who reads the answers.
 type clientConn struct {
 	client *Client
 	net    net.Conn
 	in     frameReader
 	out    *writer
 	slots  chan struct{} // holds a token for each entry of calls
+	turn   chan struct{} // holds a token when the connection's goroutine is to take the turn
 
 	mu      sync.Mutex
 	calls   map[uint32]flight // without final answer
@@ -25,6 +26,9 @@ type clientConn struct {
 	gone    error       // why no call can be started any more
 	timer   *time.Timer // runs expire
 	alarm   time.Time   // when timer fires; zero if it does not
+	reading bool        // somebody has the turn; in is theirs
+	wanted  bool        // the connection's goroutine gets the turn next
+	failure error       // why the last reader gave up
 }
 
 // A flight is a call without final answer. Nobody waits for it any more if call is nil.
@@ -36,7 +40,8 @@ type flight struct {
 func newClientConn(c *Client, nc net.Conn) *clientConn {
 	conn := &clientConn{
 		client: c, net: nc, slots: make(chan struct{}, defaultMaxInFlight), calls: map[uint32]flight{},
-		in: frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
+		turn: make(chan struct{}, 1),
+		in:   frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
 	}
 	conn.out = newWriter(nc, defaultStall, conn.writeFailed)
 	if c.Trace != nil {
@@ -50,6 +55,7 @@ func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCal
 	if err := k.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
+	k.lead(ctx, p)
 	if ctx.Done() == nil {
 		return p.wait() // cheaper than a select
 	}
@@ -167,6 +173,7 @@ func (k *clientConn) enterLocked(p *pendingCall) {
 	p.id = k.last
 	p.end.Store(notQueued)
 	k.calls[p.id] = flight{p, p.stream != nil}
+	k.assignTurnLocked(p)
 	if p.watched {
 		k.watchLocked(p.deadline)
 	}
@@ -180,6 +187,9 @@ func (k *clientConn) unregister(p *pendingCall, err error) error {
 		k.removeLocked(p.id)
 	}
 	k.mu.Unlock()
+	if p.leads {
+		k.passTurn(nil)
+	}
 	if !mine {
 		return p.wait()
 	}

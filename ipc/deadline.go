@@ -38,7 +38,7 @@ func (k *clientConn) expire() {
 	k.mu.Unlock()
 	for _, p := range late {
 		k.cancel(p.id)
-		p.finish(Errorf(DeadlineExceeded, "no answer in time: %w", context.DeadlineExceeded))
+		k.end(p, Errorf(DeadlineExceeded, "no answer in time: %w", context.DeadlineExceeded))
 	}
 }
 

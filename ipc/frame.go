@@ -25,6 +25,9 @@ type frameReader struct {
 	r, w  int // buf[r:w] is read and not yet consumed
 	skip  int // bytes of an oversize frame that are still to be dropped
 	full  bool
+	large *scratch // a large frame of which have bytes of size have come
+	have  int
+	size  int
 	trace func(frame []byte)
 }
 
@@ -41,37 +44,48 @@ func (e *oversizeError) Error() string {
 // buffered reports whether next returns without reading from the source.
 func (f *frameReader) buffered() bool {
 	have := f.w - f.r
-	return f.skip == 0 && have >= frameHead && have-frameHead >= f.size()
+	return f.skip == 0 && f.large == nil && have >= frameHead && have-frameHead >= f.nextSize()
 }
 
-func (f *frameReader) size() int { return int(binary.BigEndian.Uint32(f.buf[f.r:])) }
+func (f *frameReader) nextSize() int { return int(binary.BigEndian.Uint32(f.buf[f.r:])) }
 
 // next returns the next envelope, without its length. A large one comes in a scratch of its own, which is the caller's to
-// keep or to put back; without an owner the frame is valid until the following call. The error is io.EOF at the end of the stream between frames, *oversizeError for a frame that is
-// skipped, or final.
+// keep or to put back; without an owner the frame is valid until the following call. The error is io.EOF at the end of the
+// stream between frames, *oversizeError for a frame that is skipped, or of the source; if that can be read again, so can
+// the frame.
 func (f *frameReader) next() (frame []byte, owner *scratch, err error) {
 	if err := f.drop(); err != nil {
 		return nil, nil, err
 	}
-	if err := f.fill(frameHead); err != nil {
-		return nil, nil, err
+	if f.large == nil {
+		frame, err = f.start()
 	}
-	size := f.size()
-	switch {
-	case size > f.abort:
-		return nil, nil, fmt.Errorf("message of %d bytes exceeds the limit of %d by far", size, f.limit)
-	case size > f.limit:
-		return nil, nil, f.oversize(size)
-	case size > largeBuffer-frameHead:
-		owner, err = f.large(size)
+	if f.large != nil {
+		owner, err = f.finishLarge()
 		frame = owner.bytes()
-	default:
-		frame, err = f.small(size)
 	}
 	if err == nil && f.trace != nil {
 		f.trace(frame)
 	}
 	return frame, owner, err
+}
+
+// start returns a small frame, or begins to read a large one.
+func (f *frameReader) start() (frame []byte, err error) {
+	if err := f.fill(frameHead); err != nil {
+		return nil, err
+	}
+	switch size := f.nextSize(); {
+	case size > f.abort:
+		return nil, fmt.Errorf("message of %d bytes exceeds the limit of %d by far", size, f.limit)
+	case size > f.limit:
+		return nil, f.oversize(size)
+	case size > largeBuffer-frameHead:
+		f.startLarge(size)
+		return nil, nil
+	default:
+		return f.small(size)
+	}
 }
 
 func (f *frameReader) small(size int) ([]byte, error) {
@@ -83,26 +97,33 @@ func (f *frameReader) small(size int) ([]byte, error) {
 	return f.buf[start:f.r:f.r], nil
 }
 
-// large reads a frame into a scratch.
-func (f *frameReader) large(size int) (*scratch, error) {
+// startLarge begins to read a frame into a scratch.
+func (f *frameReader) startLarge(size int) {
 	f.r += frameHead
 	owner := takeScratch()
 	if cap(owner.b) < size {
 		owner.b = make([]byte, min(size, firstChunk))
 	}
 	owner.b = owner.b[:min(size, cap(owner.b))]
-	have := copy(owner.b, f.buf[f.r:f.w])
-	f.r += have
+	f.large, f.size = owner, size
+	f.have = copy(owner.b, f.buf[f.r:f.w])
+	f.r += f.have
+}
+
+// finishLarge reads the rest of the frame. After an error it can be called again.
+func (f *frameReader) finishLarge() (owner *scratch, err error) {
+	owner = f.large
 	for {
-		n, err := io.ReadFull(f.src, owner.b[have:])
-		have += n
+		n, err := io.ReadFull(f.src, owner.b[f.have:])
+		f.have += n
 		if err != nil {
 			return nil, truncated(err)
 		}
-		if have == size {
+		if f.have == f.size {
+			f.large = nil
 			return owner, nil
 		}
-		owner.b = append(make([]byte, 0, size), owner.b...)[:size]
+		owner.b = append(make([]byte, 0, f.size), owner.b...)[:f.size]
 	}
 }
 

@@ -20,6 +20,7 @@ type pendingCall struct {
 	end      atomic.Uint64 // position behind the frame in the connection's output
 	done     chan struct{}
 	stream   *inbox // nil for a unary call
+	leads    bool   // the caller reads its own answer
 
 	answer item // not owned: it is in buf
 	buf    []byte

@@ -19,17 +19,16 @@ func (k *clientConn) read() {
 
 func (k *clientConn) readAnswers() error {
 	for {
-		if !k.in.buffered() {
-			runtime.Gosched() // let those who got answers act on them while more come
-		}
-		frame, owner, err := k.in.next()
-		if err == nil {
-			err = k.receive(frame, owner != nil)
-		} else {
-			err = k.receiveOversize(err)
-		}
-		if err != nil {
+		if err := k.awaitTurn(); err != nil {
 			return err
+		}
+		for more := true; more; more = k.keepTurn() {
+			if !k.in.buffered() {
+				runtime.Gosched() // let those who got answers act on them while more come
+			}
+			if err := k.readAnswer(); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -140,7 +139,16 @@ func (k *clientConn) writeFailed() {
 	}
 	k.mu.Unlock()
 	for _, p := range unsent {
-		p.finish(errNotExecuted)
+		k.end(p, errNotExecuted)
+	}
+}
+
+// end finishes p for another reason than an answer.
+func (k *clientConn) end(p *pendingCall, err error) {
+	leads := p.leads
+	p.finish(err)
+	if leads {
+		k.interrupt()
 	}
 }
 

@@ -1,0 +1,108 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+)
+
+// Reading from a client's connection is the turn of one goroutine at a time. A caller that is alone on the connection takes
+// it and reads its own answer: a change of goroutines would cost it a third of the call. Whenever somebody else may have
+// to hear something (several calls, a stream, a call that nobody waits for any more, a daemon that leaves), and when
+// nothing was asked for idleWatch, the connection's own goroutine reads.
+
+// idleWatch is how long nobody may read from a connection without calls: so late a leaving daemon is noticed.
+const idleWatch = 100 * time.Millisecond
+
+// assignTurnLocked gives p the turn if it is alone, and else makes sure that somebody reads.
+func (k *clientConn) assignTurnLocked(p *pendingCall) {
+	p.leads = !k.reading && !k.wanted && len(k.calls) == 1 && p.stream == nil
+	if !p.leads && !k.reading {
+		k.wakeReader()
+	}
+	k.reading = k.reading || p.leads
+}
+
+// lead reads until p is answered or ctx ends, if p has the turn.
+func (k *clientConn) lead(ctx context.Context, p *pendingCall) {
+	if !p.leads {
+		return
+	}
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, k.interrupt)()
+	}
+	var err error
+	for err == nil && len(p.done) == 0 && ctx.Err() == nil {
+		err = k.readAnswer()
+	}
+	k.passTurn(err)
+}
+
+// passTurn gives the turn up, to the connection's goroutine if there is anything to do. Err is why nothing can be read
+// any more.
+func (k *clientConn) passTurn(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reading, k.failure = false, err
+	if err != nil || k.wanted || len(k.calls) > 0 || k.gone != nil || k.in.buffered() {
+		k.wakeReader()
+	}
+}
+
+// interrupt makes whoever reads look whether to go on.
+func (k *clientConn) interrupt() { _ = k.net.SetReadDeadline(time.Unix(1, 0)) }
+
+// readAnswer reads and delivers one answer, or returns without one after an interrupt. It is for whoever has the turn.
+func (k *clientConn) readAnswer() error {
+	frame, owner, err := k.in.next()
+	switch {
+	case err == nil:
+		return k.receive(frame, owner != nil)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return k.net.SetReadDeadline(time.Time{})
+	}
+	return k.receiveOversize(err)
+}
+
+// wakeReader tells the connection's goroutine that it is wanted.
+func (k *clientConn) wakeReader() {
+	select {
+	case k.turn <- struct{}{}:
+	default:
+	}
+}
+
+// awaitTurn waits until the connection's goroutine is to read.
+func (k *clientConn) awaitTurn() error {
+	idle := time.NewTimer(idleWatch)
+	defer idle.Stop()
+	for {
+		select {
+		case <-k.turn:
+		case <-idle.C:
+		}
+		if k.takeTurn() {
+			return k.failure
+		}
+	}
+}
+
+// takeTurn reports whether the turn was free. If not, it comes next.
+func (k *clientConn) takeTurn() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wanted, k.reading = k.reading, true
+	return !k.wanted
+}
+
+// keepTurn reports whether the connection's goroutine goes on reading. If not, it has given up the turn.
+func (k *clientConn) keepTurn() bool {
+	if k.in.buffered() {
+		return true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reading = len(k.calls) > 0 || k.gone != nil
+	return k.reading
+}
