@@ -11,6 +11,7 @@ import (
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/keystest"
 	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 var day = time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
@@ -35,29 +36,39 @@ func ids(signers ...testSigner) (ids []peer.ID) {
 	return ids
 }
 
-// sign has everybody sign one copy after the other.
-func sign(t testing.TB, d Draft, signers ...testSigner) Draft {
+// draft returns what follows i, signed by everybody one after the other.
+func draft(t testing.TB, i Identity, spec Spec, signers ...testSigner) *trust.Root {
 	t.Helper()
+	root, err := i.Next(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range signers {
-		var err error
-		if d, err = d.Sign(t.Context(), s); err != nil {
+		if root, err = trust.SignRoot(t.Context(), s, root, i.Newest()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return d
+	return root
+}
+
+// advance is draft, and the identity that comes of it.
+func advance(t testing.TB, i Identity, spec Spec, signers ...testSigner) Identity {
+	t.Helper()
+	p, err := i.Signing(draft(t, i, spec, signers...).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := i.Advance(p, day.Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
 }
 
 func newTestIdentity(t testing.TB, threshold int, signers ...testSigner) Identity {
 	t.Helper()
-	d, err := NewIdentity(Spec{Name: "demo", Description: "a <test>\nof \"lnk\"", Delegates: ids(signers...), Threshold: threshold, Expires: day.Add(Lifetime)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := sign(t, d, signers...).Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
+	spec := Spec{Name: "demo", Description: "a <test>\nof \"lnk\"", Delegates: ids(signers...), Threshold: threshold, Expires: day.Add(Lifetime)}
+	return advance(t, Identity{}, spec, signers...)
 }
 
 // fixture is a repository and what is needed to push to it.

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,9 +21,9 @@ const (
 	// its end does is to ask the delegates whether they are still there (Identity.Expired).
 	Lifetime = 5 * 365 * 24 * time.Hour
 
-	maxName        = 64   // bytes
-	maxDescription = 4096 // bytes
-	extension      = "x-lnk-project"
+	maxName        = 64              // bytes
+	maxDescription = 4096            // bytes
+	extension      = "x-lnk-project" // the member of a root document that makes it a project's
 )
 
 // Spec is what an identity document says.
@@ -35,6 +34,8 @@ type Spec struct {
 	Delegates     []peer.ID // at least one
 	Threshold     int       // 0 means more than half of the delegates
 	Expires       time.Time // must be set, usually to Lifetime from now
+
+	Names map[peer.ID]string // what people call the delegates; it has no force
 }
 
 // Identity is a project's identity document, verified from its first version to the newest. It never changes.
@@ -103,13 +104,6 @@ func (i Identity) knows(blob OID) int64 {
 	return 0
 }
 
-// descriptionJSON is the member x-lnk-project of a root document.
-type descriptionJSON struct {
-	Name          string `json:"name"`
-	Description   string `json:"description"`
-	DefaultBranch string `json:"default_branch"`
-}
-
 func (s *Spec) complete() error {
 	if s.DefaultBranch == "" {
 		s.DefaultBranch = DefaultBranch
@@ -140,35 +134,7 @@ func (s *Spec) check() error {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// newRoot makes the unsigned document. The delegates hold every role: they sign releases by quorum, and any one of them
-// may keep snapshot and timestamp, which TUF wants signed often, until the project appoints a key for that.
-func (s Spec) newRoot(version int64) (*trust.Root, error) {
-	if err := s.complete(); err != nil {
-		return nil, err
-	}
-	quorum := trust.Role{Threshold: s.Threshold}
-	for _, id := range s.Delegates {
-		key, err := trust.NewKey(id.PublicKey())
-		if err != nil {
-			return nil, fmt.Errorf("delegate %s: %w", id, err)
-		}
-		quorum.Keys = append(quorum.Keys, key)
-	}
-	anyone := trust.Role{Keys: quorum.Keys, Threshold: 1}
-	extra, err := json.Marshal(descriptionJSON{s.Name, s.Description, s.DefaultBranch})
-	if err != nil {
-		return nil, err
-	}
-	return trust.NewRoot(trust.RootSpec{
-		Version: version, Expires: s.Expires, Snapshot: true,
-		Roles: map[string]trust.Role{
-			trust.RoleRoot: quorum, trust.RoleTargets: quorum, trust.RoleSnapshot: anyone, trust.RoleTimestamp: anyone,
-		},
-		Extra: map[string]json.RawMessage{extension: extra},
-	})
-}
-
-// readSpec is the inverse of newRoot.
+// readSpec is the inverse of next.
 func readSpec(root *trust.Root) (Spec, error) {
 	raw, ok := root.Extra(extension)
 	if !ok {
@@ -184,7 +150,8 @@ func readSpec(root *trust.Root) (Spec, error) {
 			return Spec{}, fmt.Errorf("%s: %s is missing or no text", extension, name)
 		}
 	}
-	s := Spec{Name: *d.Name, Description: *d.Description, DefaultBranch: *d.Branch, Expires: root.Expires()}
+	s := Spec{Name: *d.Name, Description: *d.Description, DefaultBranch: *d.Branch, Expires: root.Expires(), Names: map[peer.ID]string{}}
+	names := root.Names()
 	role := root.Role(trust.RoleRoot)
 	s.Threshold = role.Threshold
 	for _, k := range role.Keys {
@@ -193,9 +160,10 @@ func readSpec(root *trust.Root) (Spec, error) {
 			return Spec{}, err
 		}
 		s.Delegates = append(s.Delegates, id)
+		if name := names[k.ID]; name != "" {
+			s.Names[id] = name
+		}
 	}
 	slices.Sort(s.Delegates)
 	return s, s.check()
 }
-
-func sameContent(a, b *trust.Root) bool { return bytes.Equal(a.Payload(), b.Payload()) }

@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 func TestIdentityRoundTrip(t *testing.T) {
@@ -64,55 +66,100 @@ func TestSpecRefused(t *testing.T) {
 		"below threshold": {Name: "a", Delegates: me, Threshold: -1, Expires: day},
 		"no expiry":       {Name: "a", Delegates: me},
 	} {
-		if _, err := NewIdentity(spec); !errors.Is(err, ipc.BadRequest) {
+		if _, err := (Identity{}).Next(spec); !errors.Is(err, ipc.BadRequest) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
 }
 
-// TestSignedApart: delegates who never meet sign copies of their own, and whoever merges them gets the identity.
+// TestSignedApart: delegates who never meet sign copies of their own, and whoever gets their signatures has the identity.
 func TestSignedApart(t *testing.T) {
-	draft, err := NewIdentity(Spec{Name: "demo", Delegates: ids(signer(1), signer(2), signer(3)), Threshold: 2, Expires: day})
+	none := Identity{}
+	spec := Spec{Name: "demo", Delegates: ids(signer(1), signer(2), signer(3)), Threshold: 2, Expires: day}
+	p, err := none.Signing(draft(t, none, spec, signer(1)).Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := draft.Finish(); !errors.Is(err, ipc.Conflict) || !strings.Contains(err.Error(), string(signer(3).id())) {
-		t.Errorf("unsigned: %v", err)
+	if _, err := none.Advance(p, day.Add(-time.Hour)); !errors.Is(err, ipc.Conflict) || !strings.Contains(err.Error(), string(signer(3).id())) {
+		t.Errorf("one of two: %v", err)
 	}
-	copies := make([]Draft, 2)
-	for i := range copies {
-		received, err := ParseDraft(draft.Bytes(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		copies[i] = sign(t, received, signer(byte(i+1)))
-		if copies[i].Complete() || !slices.Equal(copies[i].Signed(), ids(signer(byte(i+1)))) || len(copies[i].Missing()) != 2 {
-			t.Errorf("copy %d: signed %v, missing %v", i, copies[i].Signed(), copies[i].Missing())
-		}
-	}
-	merged, err := copies[0].Merge(copies[1])
-	if err != nil {
+	theirs := draft(t, none, spec, signer(2))
+	if p, _, err = p.Add(theirs.Signatures()[0], ""); err != nil {
 		t.Fatal(err)
 	}
-	id, err := merged.Finish()
+	id, err := none.Advance(p, day.Add(-time.Hour))
 	if err != nil || id.Threshold != 2 {
 		t.Fatal(err)
 	}
-	if _, err := draft.Sign(t.Context(), signer(4)); !errors.Is(err, ipc.PermissionDenied) {
-		t.Errorf("a stranger signs: %v", err)
+	if _, err := none.Advance(p, day); !errors.Is(err, trust.ErrExpired) {
+		t.Errorf("too late: %v", err)
 	}
-	other, err := NewIdentity(Spec{Name: "other", Delegates: ids(signer(1)), Expires: day})
+	for why, data := range map[string][]byte{"nonsense": []byte("{}"), "no project": noProject(t).Bytes()} {
+		if _, err := none.Signing(data); !errors.Is(err, ipc.Corrupt) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+}
+
+// noProject is a root document like those of other repositories.
+func noProject(t *testing.T) *trust.Root {
+	spec := newTestIdentity(t, 1, signer(1)).Newest().Spec()
+	delete(spec.Extra, extension)
+	root, err := trust.NewRoot(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := draft.Merge(other); !errors.Is(err, ipc.Conflict) {
-		t.Errorf("merged with another: %v", err)
+	return root
+}
+
+// TestNextKeeps: what a change does not speak of stays, and roles that are the delegates' follow them.
+func TestNextKeeps(t *testing.T) {
+	id := newTestIdentity(t, 1, signer(1))
+	first := id.Newest().Spec()
+	first.Version, first.Extra["x-other"] = 2, []byte(`{"kept":true}`)
+	first.Extra[extension] = []byte(`{"default_branch":"main","description":"","name":"demo","later":1}`)
+	online := trust.Role{Threshold: 1, Keys: first.Roles[trust.RoleTimestamp].Keys[:0:0]}
+	key, err := trust.NewKey(signer(9).PublicKey())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := ParseDraft([]byte("{}"), nil); !errors.Is(err, ipc.Corrupt) {
-		t.Errorf("nonsense: %v", err)
+	online.Keys = append(online.Keys, key)
+	first.Roles[trust.RoleTimestamp] = online
+	root, err := trust.NewRoot(first)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := ParseDraft(draft.Bytes(), &id); !errors.Is(err, ipc.Conflict) {
-		t.Errorf("version 1 after version 1: %v", err)
+	if root, err = trust.SignRoot(t.Context(), signer(1), root, id.Newest()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := id.Signing(root.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err = id.Advance(p, day); err != nil {
+		t.Fatal(err)
+	}
+	spec := id.Spec()
+	spec.Name, spec.Delegates, spec.Names = "other", ids(signer(1), signer(2)), map[peer.ID]string{signer(2).id(): "ben", signer(3).id(): "eve"}
+	spec.Threshold = 2
+	next := draft(t, id, spec)
+	if got := next.Role(trust.RoleTimestamp); len(got.Keys) != 1 || got.Keys[0].ID != key.ID {
+		t.Errorf("timestamp was given to another key, now it is %+v", got)
+	}
+	if len(next.Role(trust.RoleSnapshot).Keys) != 2 || next.Role(trust.RoleTargets).Threshold != 2 {
+		t.Error("snapshot and targets did not follow the delegates")
+	}
+	if extra, _ := next.Extra("x-other"); !strings.Contains(string(extra), "kept") {
+		t.Errorf("x-other is %s", extra)
+	}
+	var members bytes.Buffer
+	extra, _ := next.Extra(extension)
+	if err := json.Compact(&members, extra); err != nil || members.String() != `{"default_branch":"main","description":"","later":1,"name":"other"}` {
+		t.Errorf("%s is %s", extension, &members)
+	}
+	read, err := readSpec(next)
+	if err != nil || len(read.Names) != 1 || read.Names[signer(2).id()] != "ben" || len(next.Names()) != 1 {
+		t.Errorf("names %v, %v", read.Names, err)
 	}
 }
 
@@ -128,16 +175,11 @@ func TestRotation(t *testing.T) {
 		{[]testSigner{signer(4)}, []testSigner{signer(2), signer(3), signer(4)}},
 	}
 	for i, step := range steps {
-		draft, err := id.Next(Spec{Name: "demo", Delegates: ids(step.delegates...), Expires: day.AddDate(i, 0, 0)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if partial := sign(t, draft, step.sign[len(step.sign)-1]); partial.Complete() {
+		spec := Spec{Name: "demo", Delegates: ids(step.delegates...), Expires: day.AddDate(i, 0, 0)}
+		if trust.RootProcess(id.Newest(), draft(t, id, spec, step.sign[len(step.sign)-1])).Complete() {
 			t.Errorf("step %d: one signature is enough", i)
 		}
-		if id, err = sign(t, draft, step.sign...).Finish(); err != nil {
-			t.Fatal(err)
-		}
+		id = advance(t, id, spec, step.sign...)
 		if id.URN != f.URN || id.Version != int64(i+2) || id.Blob == f.URN.ID() {
 			t.Errorf("step %d: %+v", i, id)
 		}
@@ -166,14 +208,7 @@ func TestRotation(t *testing.T) {
 
 func TestChainTampered(t *testing.T) {
 	first := newTestIdentity(t, 1, signer(1))
-	draft, err := first.Next(Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day})
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := sign(t, draft, signer(1), signer(2)).Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
+	second := advance(t, first, Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day}, signer(1), signer(2))
 	files := second.Files()
 	change := func(i int, old, new string) [][]byte {
 		out := slices.Clone(files)
@@ -207,21 +242,14 @@ func onlySigned(t *testing.T, id Identity, s testSigner) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draft, err := first.Next(Spec{Name: id.Name, Delegates: id.Delegates, Threshold: id.Threshold, Expires: id.Expires})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sign(t, draft, s).Bytes()
+	return draft(t, first, Spec{Name: id.Name, Delegates: id.Delegates, Threshold: id.Threshold, Expires: id.Expires}, s).Bytes()
 }
 
 func FuzzVerifyChain(f *testing.F) {
 	id := newTestIdentity(f, 1, signer(1))
-	draft, err := id.Next(Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(id.Files()[0], sign(f, draft, signer(1), signer(2)).Bytes())
-	f.Add(id.Files()[0], draft.Bytes())
+	spec := Spec{Name: "demo", Delegates: ids(signer(2)), Expires: day}
+	f.Add(id.Files()[0], draft(f, id, spec, signer(1), signer(2)).Bytes())
+	f.Add(id.Files()[0], draft(f, id, spec).Bytes())
 	f.Add([]byte("{}"), []byte(nil))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		id, err := VerifyChain([][]byte{first, second})

@@ -200,14 +200,7 @@ func TestHelperCreates(t *testing.T) {
 		return
 	}
 	for {
-		d, err := NewIdentity(Spec{Name: fmt.Sprint(time.Now().UnixNano()), Delegates: ids(signer(1)), Expires: day})
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := sign(t, d, signer(1)).Finish()
-		if err != nil {
-			t.Fatal(err)
-		}
+		id := advance(t, Identity{}, Spec{Name: fmt.Sprint(time.Now().UnixNano()), Delegates: ids(signer(1)), Expires: day}, signer(1))
 		if _, err := (Store{Dir: dir}).Create(t.Context(), id, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/lnk-suite/lnk/services/git/transport"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/project"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 type initArgs struct {
@@ -99,7 +100,8 @@ func (a *app) signIdentity(ctx context.Context, dir string, args initArgs, id pe
 		// A detached HEAD has no name: the project's own default is used.
 		args.DefaultBranch, _ = a.gitOutput(ctx, "-C", dir, "symbolic-ref", "--short", "HEAD")
 	}
-	draft, err := project.NewIdentity(project.Spec{
+	first := project.Identity{}
+	root, err := first.Next(project.Spec{
 		Name: args.Name, Description: args.Description, DefaultBranch: args.DefaultBranch,
 		Delegates: []peer.ID{id}, Expires: time.Now().Add(project.Lifetime),
 	})
@@ -110,8 +112,8 @@ func (a *app) signIdentity(ctx context.Context, dir string, args initArgs, id pe
 	if err != nil {
 		return project.Identity{}, err
 	}
-	if draft, err = draft.Sign(ctx, signer); err != nil {
+	if root, err = trust.SignRoot(ctx, signer, root, nil); err != nil {
 		return project.Identity{}, err
 	}
-	return draft.Finish()
+	return first.Advance(trust.RootProcess(nil, root), time.Now())
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/project"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 // programs is the folder of the suite's real programs, built once.
@@ -195,9 +196,10 @@ func (r *rig) mustGit(dir string, args ...string) string {
 func (r *rig) newProject() project.URN {
 	r.t.Helper()
 	ctx := context.Background()
-	draft := must(project.NewIdentity(project.Spec{Name: "test", Delegates: []peer.ID{r.peer}, Expires: time.Now().Add(time.Hour)}))(r.t)
-	draft = must(draft.Sign(ctx, r.agent.Signer(r.peer)))(r.t)
-	identity := must(draft.Finish())(r.t)
+	first := project.Identity{}
+	root := must(first.Next(project.Spec{Name: "test", Delegates: []peer.ID{r.peer}, Expires: time.Now().Add(time.Hour)}))(r.t)
+	root = must(trust.SignRoot(ctx, r.agent.Signer(r.peer), root, nil))(r.t)
+	identity := must(first.Advance(trust.RootProcess(nil, root), time.Now()))(r.t)
 	created := must(git.Create.Call(ctx, r.rpc, git.CreateArgs{Identity: identity.Files()}))(r.t)
 	return created.URN
 }

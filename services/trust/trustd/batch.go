@@ -103,7 +103,7 @@ func (r *repository) gather(next *state, signed map[string]trust.Document, q *si
 // settleRole stores the signatures of one role, and publishes if they are enough. It returns the state to go on with.
 func (r *repository) settleRole(ctx context.Context, next *state, role string, doc trust.Document, mine []*signRequest) *state {
 	var failed error
-	if r.signing(role, doc, next.Pending[role]).Complete() {
+	if r.process(role, doc, next.Pending[role]).Complete() {
 		out, err := r.finish(ctx, next.clone(), role, doc, mine[len(mine)-1].by)
 		if err == nil {
 			for _, q := range mine {

@@ -275,40 +275,16 @@ func (s *Server) show(ctx context.Context, a trust.RoleArgs) (result trust.ShowR
 // describe says who has signed a pending document and who has not.
 func (r *repository) describe(role string) trust.PendingRole {
 	doc, p := r.drafts[role], r.state.Pending[role]
-	signing := r.signing(role, doc, p)
-	d := trust.PendingRole{Role: role, Version: doc.Version(), Digest: digest(doc), Since: p.Since, Needed: signing.Own.Threshold}
+	process := r.process(role, doc, p)
+	signing := process.Progress()
+	d := trust.PendingRole{Role: role, Version: doc.Version(), Digest: process.Digest(), Since: p.Since, Needed: signing.Own.Threshold, Signers: process.Signers()}
 	if !p.Deadline.IsZero() {
 		d.Deadline = &p.Deadline
 	}
 	if signing.Previous != nil {
 		d.Before = signing.Previous.Threshold
-		d.Signers = addSigners(d.Signers, *signing.Previous, func(s *trust.Signer) { s.Old = true })
 	}
-	d.Signers = addSigners(d.Signers, signing.Own, func(s *trust.Signer) { s.New = true })
 	return d
-}
-
-func addSigners(list []trust.Signer, p trust.Progress, mark func(*trust.Signer)) []trust.Signer {
-	add := func(k trust.Key, signed bool) {
-		id, err := peer.FromPublicKey(k.Public)
-		if err != nil {
-			return
-		}
-		i := slices.IndexFunc(list, func(s trust.Signer) bool { return s.Peer == id })
-		if i < 0 {
-			list = append(list, trust.Signer{Peer: id, KeyID: k.ID})
-			i = len(list) - 1
-		}
-		list[i].Signed = list[i].Signed || signed
-		mark(&list[i])
-	}
-	for _, k := range p.Signed {
-		add(k, true)
-	}
-	for _, k := range p.Missing {
-		add(k, false)
-	}
-	return list
 }
 
 // check refuses settings that no repository can have.

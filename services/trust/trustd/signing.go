@@ -3,6 +3,7 @@ package trustd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -34,15 +35,16 @@ func (r *repository) bootstrap(ctx context.Context, req bootstrapRequest, task s
 	if phase := r.state.phase(); phase != phaseNone {
 		return outcome{}, ipc.Errorf(ipc.AlreadyExists, "Bootstrap state is %s", phase)
 	}
-	root, err := r.acceptRoot(req.root, nil)
+	root, err := r.acceptRoot(req.root)
 	if err != nil {
 		return outcome{}, err
 	}
-	if len(root.Signatures()) == 0 {
-		return outcome{}, ipc.Errorf(ipc.BadRequest, "Metadata requires at least one valid signature")
-	}
-	if !allValid(trust.SigningOf(root, nil), root) {
+	process, err := trust.RootProcess(nil, nil).Propose(root, r.now())
+	if errors.Is(err, trust.ErrInvalid) {
 		return outcome{}, ipc.Errorf(ipc.BadRequest, "Bootstrap has invalid signature(s)")
+	}
+	if err != nil {
+		return outcome{}, r.inWords(trust.RoleRoot, root, err)
 	}
 	next := r.state.clone()
 	next.Settings = req.settings
@@ -54,17 +56,18 @@ func (r *repository) bootstrap(ctx context.Context, req bootstrapRequest, task s
 	}
 	next.Settings.RootThreshold, next.Settings.RootKeys = root.Role(trust.RoleRoot).Threshold, len(root.Signatures())
 	next.Bootstrap = signingPrefix + task
-	return r.hold(ctx, next, trust.RoleRoot, root, pending{Task: task, Deadline: req.deadline}, by)
+	return r.hold(ctx, next, trust.RoleRoot, process, pending{Task: task, Deadline: req.deadline}, by)
 }
 
-// hold stores a new pending document, or publishes it at once if it is signed by enough.
-func (r *repository) hold(ctx context.Context, next *state, role string, doc trust.Document, p pending, by caller) (outcome, error) {
+// hold stores a process that begins anew, or publishes its document at once if it is signed by enough.
+func (r *repository) hold(ctx context.Context, next *state, role string, process trust.Process, p pending, by caller) (outcome, error) {
+	doc := process.Document()
 	p.Data, p.Since = doc.Bytes(), r.now().UTC().Truncate(time.Second)
 	if !p.Deadline.IsZero() && !p.Deadline.After(r.now()) {
 		return outcome{}, ipc.Errorf(ipc.BadRequest, "the deadline %s has passed", p.Deadline.Format(time.RFC3339))
 	}
 	next.Pending[role] = &p
-	if r.signing(role, doc, &p).Complete() {
+	if process.Complete() {
 		return r.finish(ctx, next, role, doc, by)
 	}
 	next.tell(r.name, kindPending, r.event(role, doc, &p))
@@ -79,29 +82,19 @@ func (r *repository) waiting(role string, doc trust.Document) outcome {
 	return outcome{role: role, version: doc.Version(), bootstrap: r.root == nil, digest: digest(doc)}
 }
 
-// acceptRoot parses a root document and checks what clients check late or not at all (D5). previous is nil at the bootstrap.
-func (r *repository) acceptRoot(data []byte, previous *trust.Root) (*trust.Root, error) {
+// acceptRoot parses a root document and checks what a repository of ours demands besides the rules of TUF (D5).
+func (r *repository) acceptRoot(data []byte) (*trust.Root, error) {
 	root, err := trust.ParseRoot(data)
+	if err == nil {
+		err = checkRoot(root)
+	}
 	if err != nil {
-		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %w", err)
-	}
-	want := int64(1)
-	if previous != nil {
-		want = previous.Version() + 1
-	}
-	if root.Version() != want {
-		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: Expected root version %d instead got version %d", want, root.Version())
-	}
-	if err := r.checkRoot(root); err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %w", err)
 	}
 	return root, nil
 }
 
-func (r *repository) checkRoot(root *trust.Root) error {
-	if !root.Expires().After(r.now()) {
-		return ipc.Errorf(ipc.BadRequest, "root expired on %s", root.Expires().Format(time.RFC3339))
-	}
+func checkRoot(root *trust.Root) error {
 	if !root.ConsistentSnapshot() {
 		return ipc.Errorf(ipc.BadRequest, "consistent_snapshot must be true")
 	}
@@ -120,27 +113,39 @@ func (r *repository) checkRoot(root *trust.Root) error {
 	return nil
 }
 
-// allValid reports whether every signature of doc counts for somebody (rule R3, defect D1).
-func allValid(s trust.Signing, doc trust.Document) bool {
-	good := s.Own.Signed
-	if s.Previous != nil {
-		good = slices.Concat(good, s.Previous.Signed)
+// process returns the signing of a role's document. A root may be nil: then nothing waits.
+func (r *repository) process(role string, doc trust.Document, p *pending) trust.Process {
+	if targets, ok := doc.(*trust.Targets); ok {
+		who, _ := r.delegated(role, p)
+		return trust.TargetsProcess(who, targets)
 	}
-	for _, sig := range doc.Signatures() {
-		if !slices.ContainsFunc(good, func(k trust.Key) bool { return k.ID == sig.KeyID }) {
-			return false
-		}
-	}
-	return true
+	root, _ := doc.(*trust.Root)
+	return trust.RootProcess(r.root, root)
 }
 
 // signing counts the signatures of a pending document.
 func (r *repository) signing(role string, doc trust.Document, p *pending) trust.Signing {
-	if root, ok := doc.(*trust.Root); ok {
-		return trust.SigningOf(root, r.root)
+	return r.process(role, doc, p).Progress()
+}
+
+// inWords says as Repository Service for TUF does why a process refused next.
+func (r *repository) inWords(role string, next trust.Document, err error) error {
+	switch {
+	case errors.Is(err, trust.ErrUnsigned):
+		return ipc.Errorf(ipc.BadRequest, "Metadata requires at least one valid signature")
+	case errors.Is(err, trust.ErrInvalid):
+		return ipc.Errorf(ipc.BadRequest, "Invalid signature")
+	case errors.Is(err, trust.ErrUnchanged):
+		return ipc.Errorf(ipc.AlreadyExists, "Metadata cannot be patched - new metadata same as the old one")
+	case errors.Is(err, trust.ErrVersion):
+		want := r.process(role, r.drafts[role], r.state.Pending[role]).Next()
+		return ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: Expected %s version %d instead got version %d", role, want, next.Version())
+	case errors.Is(err, trust.ErrExpired):
+		return ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %s expired on %s", role, next.Expires().Format(time.RFC3339))
+	case errors.Is(err, trust.ErrReplaced):
+		return ipc.Errorf(ipc.Conflict, "%s: %w", role, err).WithHint("look at what is pending now: lnk trust show")
 	}
-	who, _ := r.delegated(role, p)
-	return trust.Signing{Own: doc.(*trust.Targets).Progress(who)}
+	return err
 }
 
 // delegated returns who signs a role below targets.
@@ -157,28 +162,19 @@ func (r *repository) update(ctx context.Context, data []byte, deadline time.Time
 	if r.root == nil {
 		return outcome{}, ipc.Errorf(ipc.Conflict, "Metadata Update requires a completed bootstrap")
 	}
-	if old := r.drafts[trust.RoleRoot]; old != nil {
-		return outcome{}, ipc.Errorf(ipc.Conflict, "Root v%d is pending signatures already", old.Version()).
-			WithHint("replace it with lnk trust override (PATCH /api/v1/metadata/sign), or end it with lnk trust cancel")
-	}
-	root, err := r.acceptRoot(data, r.root)
+	root, err := r.acceptRoot(data)
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := r.checkSigned(root); err != nil {
-		return outcome{}, err
+	process, err := r.process(trust.RoleRoot, r.drafts[trust.RoleRoot], nil).Propose(root, r.now())
+	if errors.Is(err, trust.ErrPending) {
+		return outcome{}, ipc.Errorf(ipc.Conflict, "Root v%d is pending signatures already", r.drafts[trust.RoleRoot].Version()).
+			WithHint("replace it with lnk trust override (PATCH /api/v1/metadata/sign), or end it with lnk trust cancel")
 	}
-	return r.hold(ctx, r.state.clone(), trust.RoleRoot, root, pending{Task: task, Deadline: deadline}, by)
-}
-
-func (r *repository) checkSigned(root *trust.Root) error {
-	if len(root.Signatures()) == 0 {
-		return ipc.Errorf(ipc.BadRequest, "Metadata requires at least one valid signature")
+	if err != nil {
+		return outcome{}, r.inWords(trust.RoleRoot, root, err)
 	}
-	if !allValid(trust.SigningOf(root, r.root), root) {
-		return ipc.Errorf(ipc.BadRequest, "Invalid signature")
-	}
-	return nil
+	return r.hold(ctx, r.state.clone(), trust.RoleRoot, process, pending{Task: task, Deadline: deadline}, by)
 }
 
 // draft returns a pending document that has not run out of time.
@@ -195,44 +191,26 @@ func (r *repository) draft(role string) (trust.Document, *pending, error) {
 
 // add returns doc with the signature, and whose it is. Whatever is wrong with it is "Invalid signature" to the API.
 func (r *repository) add(role string, doc trust.Document, p *pending, sig trust.Signature) (trust.Document, peer.ID, error) {
-	var signed trust.Document
-	var err error
-	var who []trust.Key
-	switch d := doc.(type) {
-	case *trust.Root:
-		who = d.Role(trust.RoleRoot).Keys
-		if r.root != nil {
-			who = slices.Concat(who, r.root.Role(trust.RoleRoot).Keys)
-		}
-		signed, err = trust.AddSignature(d, r.root, sig)
-	case *trust.Targets:
-		members, _ := r.delegated(role, p)
-		who = members.Keys
-		var f *trust.File
-		if f, err = d.AddSignature(members, sig); err == nil {
-			signed = d.With(f)
-		}
-	}
+	process, key, err := r.process(role, doc, p).Add(sig, "")
 	if err != nil {
 		return nil, "", ipc.Errorf(ipc.CodeOf(err), "Invalid signature").WithHint(err.Error())
 	}
-	i := slices.IndexFunc(who, func(k trust.Key) bool { return k.ID == sig.KeyID })
-	id, err := peer.FromPublicKey(who[i].Public)
-	return signed, id, err
+	id, err := peer.FromPublicKey(key.Public)
+	return process.Document(), id, err
 }
 
 // finish publishes a document that is signed by enough, and ends its process. next is taken over.
 func (r *repository) finish(ctx context.Context, next *state, role string, doc trust.Document, by caller) (outcome, error) {
 	p := next.Pending[role]
+	if _, err := r.process(role, doc, p).Finish(r.now()); err != nil { // time has passed since it was accepted
+		return outcome{}, r.inWords(role, doc, err)
+	}
 	delete(next.Pending, role)
 	c := change{}
 	first := r.root == nil
 	drafts := map[string]*trust.Targets{}
 	switch d := doc.(type) {
 	case *trust.Root:
-		if err := r.checkRoot(d); err != nil { // time has passed since it was accepted
-			return outcome{}, err
-		}
 		next.Bootstrap = next.bootstrapTask()
 		c.root = d
 		if first {
@@ -242,9 +220,6 @@ func (r *repository) finish(ctx context.Context, next *state, role string, doc t
 			}
 		}
 	case *trust.Targets:
-		if !d.Expires().After(r.now()) {
-			return outcome{}, ipc.Errorf(ipc.Conflict, "%s v%d expired on %s", role, d.Version(), d.Expires().Format(time.RFC3339))
-		}
 		c.people = map[string]*trust.Targets{role: d}
 		if p.Delegation != nil {
 			next.Settings.Delegated = withDelegation(next.Settings.Delegated, *p.Delegation)
@@ -289,22 +264,13 @@ func (r *repository) override(ctx context.Context, role string, data []byte, mat
 	if err != nil {
 		return outcome{}, err
 	}
-	if match != "" && match != digest(old) {
-		return outcome{}, ipc.Errorf(ipc.Conflict, "%s was replaced meanwhile: its digest is %s, not %s", role, digest(old), match).
-			WithHint("look at what is pending now: lnk trust show")
-	}
-	doc, err := r.acceptOverride(role, data, old, p)
+	doc, err := r.acceptOverride(role, data, p)
 	if err != nil {
 		return outcome{}, err
 	}
-	if bytes.Equal(doc.Payload(), old.Payload()) {
-		return outcome{}, ipc.Errorf(ipc.AlreadyExists, "Metadata cannot be patched - new metadata same as the old one")
-	}
-	if len(doc.Signatures()) == 0 {
-		return outcome{}, ipc.Errorf(ipc.BadRequest, "Metadata requires at least one valid signature")
-	}
-	if !allValid(r.signing(role, doc, p), doc) {
-		return outcome{}, ipc.Errorf(ipc.BadRequest, "Invalid signature")
+	process, err := r.process(role, old, p).Override(doc, match, r.now())
+	if err != nil {
+		return outcome{}, r.inWords(role, doc, err)
 	}
 	next := r.state.clone()
 	entry := *p
@@ -313,22 +279,19 @@ func (r *repository) override(ctx context.Context, role string, data []byte, mat
 	if r.root == nil {
 		next.Bootstrap = signingPrefix + task
 	}
-	return r.hold(ctx, next, role, doc, entry, by)
+	return r.hold(ctx, next, role, process, entry, by)
 }
 
-func (r *repository) acceptOverride(role string, data []byte, old trust.Document, p *pending) (trust.Document, error) {
+func (r *repository) acceptOverride(role string, data []byte, p *pending) (trust.Document, error) {
 	if role == trust.RoleRoot {
-		return r.acceptRoot(data, r.root)
+		return r.acceptRoot(data)
 	}
 	doc, err := trust.ParseTargets(data)
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %w", err)
 	}
-	if doc.Version() != old.Version() {
-		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: Expected %s version %d instead got version %d", role, old.Version(), doc.Version())
-	}
-	if !doc.Expires().After(r.now()) || len(doc.Spec().Delegated) > 0 || doc.Spec().Bins != nil {
-		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %s must not be expired, and must not delegate", role)
+	if len(doc.Spec().Delegated) > 0 || doc.Spec().Bins != nil {
+		return nil, ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %s must not delegate", role)
 	}
 	return doc, r.checkPaths(role, doc, p)
 }
@@ -357,8 +320,8 @@ func (r *repository) cancel(role, match string, by caller) (outcome, error) {
 	if doc == nil {
 		return outcome{}, ipc.Errorf(ipc.NotFound, "The %s role is not in a signing process.", role)
 	}
-	if match != "" && match != digest(doc) {
-		return outcome{}, ipc.Errorf(ipc.Conflict, "%s was replaced meanwhile: its digest is %s, not %s", role, digest(doc), match)
+	if _, err := r.process(role, doc, p).Cancel(match); err != nil {
+		return outcome{}, r.inWords(role, doc, err)
 	}
 	next := r.state.clone()
 	next.drop(r, role, doc, p)
@@ -380,7 +343,7 @@ func (s *state) drop(r *repository, role string, doc trust.Document, p *pending)
 // retry publishes what is signed by enough already and could not be published then.
 func (r *repository) retry(ctx context.Context, by caller) error {
 	for role, doc := range r.drafts {
-		if _, p, err := r.draft(role); err == nil && r.signing(role, doc, p).Complete() {
+		if _, p, err := r.draft(role); err == nil && r.process(role, doc, p).Complete() {
 			if _, err := r.finish(ctx, r.state.clone(), role, doc, by); err != nil {
 				return err
 			}

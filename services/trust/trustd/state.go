@@ -1,8 +1,6 @@
 package trustd
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -136,7 +134,4 @@ func readState(data []byte) (*state, error) {
 }
 
 // digest is the SHA-256 of what is to be signed: what If-Match compares, and what a signer reads aloud.
-func digest(d trust.Document) string {
-	sum := sha256.Sum256(d.Payload())
-	return hex.EncodeToString(sum[:])
-}
+func digest(d trust.Document) string { return trust.DigestOf(d) }
