@@ -194,7 +194,7 @@ func (s TargetsSpec) metadata() metadata.TargetsType {
 		for algorithm, sum := range t.Hashes {
 			file.Hashes[algorithm] = unhex(sum)
 		}
-		if len(t.Custom) > 0 {
+		if len(t.Custom) > 0 && string(t.Custom) != "null" { // null is how some write that there is none, and go-tuf reads it so
 			file.Custom = &t.Custom
 		}
 		m.Targets[path] = file

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -66,6 +67,21 @@ func published(t testing.TB, bits int) Publication {
 		Roots: []*Root{root}, Timestamp: mustSign(t, timestamp, role, signer(1)).Bytes(),
 		Snapshot: mustSign(t, snapshot, role, signer(1)).Bytes(), Targets: mustSign(t, top.File, role, signer(1)).Bytes(),
 		Delegated: map[string][]byte{name: mustSign(t, bin.File, role, signer(1)).Bytes()},
+	}
+}
+
+// TestNullCustom: null is no custom data, as go-tuf has it, and not part of what is signed.
+func TestNullCustom(t *testing.T) {
+	list := func(t Target) TargetsSpec {
+		return TargetsSpec{Version: 1, Expires: expires, Targets: map[string]Target{"a": t}}
+	}
+	with, err := NewTargets(list(target("null")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := NewTargets(list(target("")))
+	if err != nil || !bytes.Equal(with.Payload(), without.Payload()) {
+		t.Errorf("%s, want %s; %v", with.Payload(), without.Payload(), err)
 	}
 }
 

@@ -103,49 +103,59 @@ func getSign(c *call) error {
 			reply(c.w, http.StatusOK, body{"message": none}) // no data: clients take null for some
 			return nil
 		}
-		data := body{"metadata": documents}
-		if err := r.addTrusted(data, documents); err != nil {
-			return err
-		}
 		if roles := slices.Collect(maps.Keys(documents)); len(roles) == 1 {
 			c.w.Header().Set("ETag", `"`+digest(r.drafts[roles[0]])+`"`)
 		}
-		reply(c.w, http.StatusOK, body{"data": data, "message": "Metadata role(s) pending signing"})
+		trusted, err := r.trusted(documents)
+		if err != nil {
+			return err
+		}
+		maps.Copy(documents, trusted)
+		reply(c.w, http.StatusOK, body{"data": body{"metadata": documents}, "message": "Metadata role(s) pending signing"})
 		return nil
 	})
 }
 
-// addTrusted adds what signers verify the pending documents against.
-func (r *repository) addTrusted(data body, documents map[string]json.RawMessage) error {
+// trustedPrefix begins the names of what pending documents are verified against; clients find it beside them.
+const trustedPrefix = "trusted_"
+
+// trusted returns what signers verify the pending documents against.
+func (r *repository) trusted(documents map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	all := map[string]json.RawMessage{}
 	if r.root == nil {
-		return nil
+		return all, nil
 	}
+	var unpublished []delegation
 	for role := range documents {
 		if role == trust.RoleRoot {
-			data["trusted_root"] = json.RawMessage(r.state.Root)
-			continue
+			all[trustedPrefix+trust.RoleRoot] = r.state.Root
+		} else if d := r.state.Pending[role].Delegation; d != nil {
+			unpublished = append(unpublished, *d)
 		}
-		top, err := r.topWith(r.state.Pending[role].Delegation)
-		if err != nil {
-			return err
-		}
-		data["trusted_targets"] = json.RawMessage(top)
 	}
-	return nil
+	if len(documents) == len(all) {
+		return all, nil
+	}
+	top, err := r.topWith(unpublished)
+	all[trustedPrefix+trust.RoleTargets] = top
+	return all, err
 }
 
-// topWith returns targets as it is, or as it will be with a delegation whose role is not published yet.
-func (r *repository) topWith(d *delegation) ([]byte, error) {
-	if d == nil {
+// topWith returns targets as it is, or as it will be with the delegations whose roles are not published yet.
+func (r *repository) topWith(unpublished []delegation) ([]byte, error) {
+	if len(unpublished) == 0 {
 		return r.edition.targets.Bytes(), nil
 	}
-	role, err := d.role(r.root)
-	if err != nil {
-		return nil, err
+	list := r.state.Settings.Delegated
+	for _, d := range unpublished {
+		list = withDelegation(list, d)
 	}
 	spec := r.edition.targets.Spec()
 	spec.Version++
-	spec.Delegated = append(slices.Clone(spec.Delegated), trust.Delegated{Name: d.Name, Role: role, Paths: d.Paths, Terminating: d.Terminating})
+	var err error
+	if spec.Delegated, err = delegatedBy(r.root, list); err != nil {
+		return nil, err
+	}
 	top, err := trust.NewTargets(spec)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package trustd
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/trust"
@@ -18,13 +19,29 @@ func withDelegation(list []delegation, d delegation) []delegation {
 	return append(list, d)
 }
 
-// check refuses a delegation that cannot be published.
+// delegatedBy returns the delegations as targets metadata lists them.
+func delegatedBy(root *trust.Root, list []delegation) ([]trust.Delegated, error) {
+	var all []trust.Delegated
+	for _, d := range list {
+		role, err := d.role(root)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, trust.Delegated{Name: d.Name, Role: role, Paths: d.Paths, Terminating: d.Terminating})
+	}
+	return all, nil
+}
+
+// check refuses a delegation that cannot be published, or that clients of the API could not see (GET metadata/sign).
 func (d delegation) check(root *trust.Root) error {
-	role, err := d.role(root)
+	if strings.HasPrefix(d.Name, trustedPrefix) {
+		return ipc.Errorf(ipc.BadRequest, "role name %s is taken: it begins with %s", d.Name, trustedPrefix)
+	}
+	list, err := delegatedBy(root, []delegation{d})
 	if err != nil {
 		return err
 	}
-	_, err = trust.NewTargets(trust.TargetsSpec{Version: 1, Delegated: []trust.Delegated{{Name: d.Name, Role: role, Paths: d.Paths, Terminating: d.Terminating}}})
+	_, err = trust.NewTargets(trust.TargetsSpec{Version: 1, Delegated: list})
 	return err
 }
 

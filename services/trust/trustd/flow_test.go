@@ -21,7 +21,7 @@ func TestFlows(t *testing.T) {
 		t.Error(a)
 	}
 	a := r.http("GET", "/api/v1/metadata/sign/", nil)
-	if a.status != 200 || a.at("message") != "Metadata role(s) pending signing" || a.at("data", "metadata", "root", "signed", "version") != 1.0 || a.at("data", "trusted_root") != nil {
+	if a.status != 200 || a.at("message") != "Metadata role(s) pending signing" || a.at("data", "metadata", "root", "signed", "version") != 1.0 || a.at("data", "metadata", "trusted_root") != nil {
 		t.Error(a)
 	}
 	r.restart()
@@ -45,7 +45,7 @@ func TestFlows(t *testing.T) {
 	if got["message"] != "Metadata Update Processed" || got["details"].(map[string]any)["update"] != "Root v2 is pending signatures" {
 		t.Error(got)
 	}
-	if a := r.http("GET", "/api/v1/metadata/sign", nil); a.at("data", "trusted_root", "signed", "version") != 1.0 {
+	if a := r.http("GET", "/api/v1/metadata/sign", nil); a.at("data", "metadata", "trusted_root", "signed", "version") != 1.0 {
 		t.Error(a)
 	}
 	got = r.ok("POST", "metadata/sign", r.signature("root", second, 4))

@@ -209,14 +209,10 @@ func (e *edit) buildTop() error {
 	}
 	e.versions[trust.RoleTargets]++
 	spec := trust.TargetsSpec{Version: e.versions[trust.RoleTargets], Expires: e.next.expiry(trust.RoleTargets, e.now), Bins: e.bins()}
-	for _, d := range e.next.Settings.Delegated {
-		role, err := d.role(e.root)
-		if err != nil {
-			return err
-		}
-		spec.Delegated = append(spec.Delegated, trust.Delegated{Name: d.Name, Role: role, Paths: d.Paths, Terminating: d.Terminating})
-	}
 	var err error
+	if spec.Delegated, err = delegatedBy(e.root, e.next.Settings.Delegated); err != nil {
+		return err
+	}
 	e.top, err = trust.NewTargets(spec)
 	return err
 }

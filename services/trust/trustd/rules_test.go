@@ -186,7 +186,7 @@ func TestR11_D7_D8_DelegatedRole(t *testing.T) {
 	r.ok("POST", "delegations/", map[string]any{"delegations": delegations("dev/*", who(7).key(t), who(8).key(t))})
 	r.accepts("online/x") // nothing leads to a role that is not there yet
 	a := r.http("GET", "/api/v1/metadata/sign", nil)
-	if a.at("data", "metadata", "Dev_Team", "signed", "_type") != "targets" || a.at("data", "trusted_targets", "signed", "delegations") == nil {
+	if a.at("data", "metadata", "Dev_Team", "signed", "_type") != "targets" || a.at("data", "metadata", "trusted_targets", "signed", "delegations") == nil {
 		t.Fatalf("the name of the role is not kept: %s", a.text)
 	}
 	sign := func(n byte) map[string]any {
