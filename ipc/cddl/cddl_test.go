@@ -27,7 +27,7 @@ type shade uint8
 func (shade) CDDL() string { return `"dark" / "light"` }
 
 const wantNode = `tree = {
-  ? 0: time,                        ; seen
+  ? 0: timestamp,                   ; seen
   1: bstr .size 20 / bstr .size 32, ; oid
   3: { * tstr => uint .size 1 },    ; counts
   4: "dark" / "light",              ; shade
@@ -36,7 +36,7 @@ const wantNode = `tree = {
   "name": tstr,                     ; name: what people call it
 }
 
-time = tstr ; RFC 3339, UTC
+timestamp = tstr ; RFC 3339, UTC
 `
 
 func TestRule(t *testing.T) {

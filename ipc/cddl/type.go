@@ -113,11 +113,11 @@ func (w *writer) list(t reflect.Type) string {
 }
 
 func (w *writer) timeRule() string {
-	const name = "time"
+	const name = "timestamp" // RFC 8610's time is a tagged number
 	if _, ok := w.names[timeType]; !ok {
 		w.names[timeType] = name
 		w.taken[name] = timeType
-		w.reserve(name).text = "time = tstr ; RFC 3339, UTC\n"
+		w.reserve(name).text = "timestamp = tstr ; RFC 3339, UTC\n"
 	}
 	return name
 }
@@ -230,8 +230,9 @@ func ruleName(name string) string {
 	return string(b)
 }
 
-// reserved lists names that RFC 8610's prelude or the envelope has taken.
+// reserved lists names that RFC 8610's prelude (appendix D) or the envelope has taken.
 var reserved = []string{
-	"any", "bool", "bstr", "bytes", "call", "error", "false", "float", "grant", "int", "later", "message", "nil", "nint", "null",
-	"number", "ok", "request", "request-headers", "request-id", "response-headers", "text", "time", "true", "tstr", "uint", "undefined", "uri",
+	"any", "bigfloat", "bigint", "bignint", "biguint", "bool", "bstr", "bytes", "decfrac", "false", "float", "int", "integer", "nil",
+	"nint", "null", "number", "regexp", "tdate", "text", "time", "true", "tstr", "uint", "undefined", "unsigned", "uri",
+	"call", "error", "grant", "later", "message", "ok", "request", "request-headers", "request-id", "response-headers", "timestamp",
 }
