@@ -39,6 +39,7 @@ var forbidden = []importRule{
 	{"cmd/lnk", []string{"pubsub/busd", "services/git/gitd", "services/git/gitd/", "services/trust/trustd", "github.com/nats-io/nats-server/v2/"}},
 	{"cmd/git-remote-lnk", []string{"golang.org/x/crypto/ssh", "github.com/nats-io/nats.go", "github.com/theupdateframework/go-tuf/v2/", "github.com/spf13/cobra"}},
 	{"services/profile", []string{"golang.org/x/crypto/ssh", "golang.org/x/crypto/ssh/agent", "github.com/oasisprotocol/curve25519-voi/"}},
+	{"services/token", []string{"services/keys", "golang.org/x/crypto/ssh", "github.com/oasisprotocol/curve25519-voi/"}},
 	{"services/git", []string{"services/git/gitd", "github.com/nats-io/nats-server/v2/"}},
 	{"services/git/gitd", []string{"pubsub/busd"}},
 	{"services/trust/trustd", []string{"pubsub/busd", "services/git/gitd", "github.com/nats-io/nats-server/v2/"}},

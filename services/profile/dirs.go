@@ -79,6 +79,15 @@ func (d Dirs) KeyFile(name string) string { return filepath.Join(d.Config, "keys
 // AuditLog is the append-only record of every signature.
 func (d Dirs) AuditLog() string { return filepath.Join(d.State, "audit.log") }
 
+// Tokens is the folder with a file for each token that was issued.
+func (d Dirs) Tokens() string { return filepath.Join(d.State, "tokens") }
+
+// TokenLog is the append-only record of what happened to tokens.
+func (d Dirs) TokenLog() string { return filepath.Join(d.State, "tokens.log") }
+
+// Settings is the suite's configuration file.
+func (d Dirs) Settings() string { return filepath.Join(d.Config, "lnk.toml") }
+
 // Loads is where it is remembered for how long keys were given to an agent.
 func (d Dirs) Loads() string { return filepath.Join(d.State, "loaded") }
 

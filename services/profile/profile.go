@@ -78,12 +78,8 @@ func (d Dirs) load(name string) (Profile, error) {
 
 func decode(data []byte) (Profile, error) {
 	var p Profile
-	meta, err := toml.Decode(string(data), &p)
-	if err != nil {
+	if err := decodeTOML(data, &p); err != nil {
 		return Profile{}, err
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Profile{}, fmt.Errorf("unknown setting %s", unknown[0])
 	}
 	return p, p.check()
 }

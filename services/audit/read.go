@@ -1,4 +1,4 @@
-package keys
+package audit
 
 import (
 	"bufio"
@@ -9,16 +9,17 @@ import (
 	"os"
 )
 
-// maxAuditLine bounds a line in bytes when reading; the longest we write is far shorter.
-const maxAuditLine = 64 << 10
+// maxLine bounds a line in bytes when reading; the longest we write is far shorter.
+const maxLine = 64 << 10
 
 // Records yields everything that the log still has, oldest first. Lines that a crash left unfinished are passed over.
-func (l *AuditLog) Records() iter.Seq2[AuditRecord, error] {
-	return func(yield func(AuditRecord, error) bool) {
-		for n := keptAuditLogs; n >= 0; n-- {
-			more, err := readAudit(l.name(n), yield)
+func (l *Log[R]) Records() iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		var none R
+		for n := keptLogs; n >= 0; n-- {
+			more, err := read(l.name(n), yield)
 			if err != nil {
-				yield(AuditRecord{}, fmt.Errorf("cannot read audit log: %w", err))
+				yield(none, fmt.Errorf("cannot read audit log: %w", err))
 			}
 			if err != nil || !more {
 				return
@@ -27,7 +28,7 @@ func (l *AuditLog) Records() iter.Seq2[AuditRecord, error] {
 	}
 }
 
-func readAudit(path string, yield func(AuditRecord, error) bool) (more bool, err error) {
+func read[R any](path string, yield func(R, error) bool) (more bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return true, nil
@@ -37,9 +38,9 @@ func readAudit(path string, yield func(AuditRecord, error) bool) (more bool, err
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, maxAuditLine)
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var r AuditRecord
+		var r R
 		if json.Unmarshal(lines.Bytes(), &r) == nil && !yield(r, nil) {
 			return false, nil
 		}
