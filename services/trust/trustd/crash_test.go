@@ -1,111 +1,17 @@
 package trustd
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/lnk-suite/lnk/ipc/activate"
-	"github.com/lnk-suite/lnk/services/daemon"
-	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/trust"
 )
-
-// TestMain makes this test binary the daemon that TestKill ends: it is started with the folder as its second argument.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == "daemon" {
-		serveForTest(os.Args[2], os.Args[3])
-	}
-	os.Exit(m.Run())
-}
-
-func serveForTest(dir, agent string) {
-	l, err := activate.Bind(filepath.Join(dir, "r", "trust.sock"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	env := daemon.Env{
-		Log: slog.New(slog.DiscardHandler), Activity: new(activate.Activity), Getenv: func(name string) string {
-			if name == AgentVariable {
-				return agent
-			}
-			return ""
-		},
-		Dirs: profile.Dirs{Config: dir + "/c", State: dir + "/s", Data: dir + "/d", Runtime: dir + "/r"},
-	}
-	service := New(context.Background(), Config{Env: env})
-	fmt.Println("ready")
-	server := activate.Server{Handle: service.Serve, Activity: env.Activity}
-	if err := server.Serve(context.Background(), l); err != nil {
-		os.Exit(1)
-	}
-}
-
-// victim is the daemon as a process.
-type victim struct {
-	t    *testing.T
-	rig  *rig
-	dir  string
-	cmd  *exec.Cmd
-	http *http.Client
-}
-
-func (v *victim) start() {
-	v.t.Helper()
-	v.cmd = exec.Command(os.Args[0], "daemon", v.dir, v.rig.agent)
-	v.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
-	v.cmd.Stderr = os.Stderr
-	out, err := v.cmd.StdoutPipe()
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	if err := v.cmd.Start(); err != nil {
-		v.t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-		v.t.Fatalf("the daemon does not start: %v", err)
-	}
-	socket := filepath.Join(v.dir, "r", "trust.sock")
-	v.http = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}}
-}
-
-func (v *victim) kill() {
-	_ = v.cmd.Process.Kill()
-	_ = v.cmd.Wait()
-}
-
-// send makes a request; the error says that the daemon did not answer.
-func (v *victim) send(method, path string, body any) (map[string]any, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	q, err := http.NewRequest(method, "http://trust/api/v1/"+path, strings.NewReader(string(data)))
-	if err != nil {
-		return nil, err
-	}
-	a, err := v.http.Do(q)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Body.Close()
-	var answer map[string]any
-	return answer, json.NewDecoder(a.Body).Decode(&answer)
-}
 
 // kills is how many times TestKill kills the daemon; the issue asks for 200 points of every operation (LNK_KILLS).
 func kills(t *testing.T) int {
@@ -124,11 +30,11 @@ func TestKill(t *testing.T) {
 	r := newRig(t)
 	r.hold(onlineTwo)
 	_ = r.srv.Close(t.Context())
-	v := &victim{t: t, rig: r, dir: filepath.Dir(r.agent)}
+	v := &process{t: t, dir: filepath.Dir(r.agent), agent: r.agent}
 	v.start()
 	defer func() { v.kill() }()
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
-	world := &world{victim: v, random: random, artifacts: map[string]bool{}}
+	world := &world{process: v, rig: r, random: random, artifacts: map[string]bool{}}
 	world.check()
 	times := map[string]int{}
 	for i := range kills(t) {
@@ -166,7 +72,8 @@ func TestKill(t *testing.T) {
 
 // world is what the outside knows about the repository.
 type world struct {
-	*victim
+	*process
+	rig       *rig
 	random    *rand.Rand
 	version   int64 // of root that is surely published
 	root      *trust.Root
@@ -236,10 +143,6 @@ func (w *world) check() {
 		}
 		w.version = version
 	}
-}
-
-func (w *world) metadata(name string) string {
-	return filepath.Join(w.dir, "s", "trust", "default", "metadata", name)
 }
 
 // accepts has go-tuf read what is on disk, without the daemon's help.
