@@ -76,26 +76,54 @@ var errClosed = &Error{Code: Unavailable, Message: "the client is closed"}
 // Call calls the method and waits for its answer. The deadline is ctx's, or 30 s if it has none. When ctx ends, Call returns
 // at once and the handler is told to stop.
 func (m Unary[A, R]) Call(ctx context.Context, c *Client, args A) (result R, err error) {
-	p := c.takeCall(m.Name)
-	if p.out.b, err = appendArguments(p.out.b, args); err != nil {
-		return result, err
-	}
-	if err := c.roundTrip(ctx, m.Name, p); err != nil {
+	p, err := m.ask(ctx, c, args)
+	if err != nil {
 		return result, err
 	}
 	defer c.putCall(p)
+	if _, kept := any(result).([]byte); !kept {
+		defer p.answer.frame.put()
+	}
 	return decodeResult[R](m.Name, p.answer)
 }
 
-func appendArguments[A any](dst []byte, args A) ([]byte, error) {
-	if _, empty := any(args).(Empty); empty {
-		return dst, nil
-	}
-	dst, err := appendValue(dst, args)
+// View is Call for large results: f gets the result, which, if R is []byte, is valid only until f returns. That saves an
+// allocation of its size. The error is that of the call, or else that of f.
+func (m Unary[A, R]) View(ctx context.Context, c *Client, args A, f func(R) error) error {
+	p, err := m.ask(ctx, c, args)
 	if err != nil {
-		return dst, Errorf(BadRequest, "bad arguments: %w", err)
+		return err
 	}
-	return dst, nil
+	defer c.putCall(p)
+	defer p.answer.frame.put()
+	result, err := decodeResult[R](m.Name, item{b: p.answer.b, owned: true})
+	if err != nil {
+		return err
+	}
+	return f(result)
+}
+
+// ask makes the call. The answer is p's.
+func (m Unary[A, R]) ask(ctx context.Context, c *Client, args A) (p *pendingCall, err error) {
+	p = c.takeCall(m.Name)
+	if err := putArguments(p.out, args); err != nil {
+		return nil, err
+	}
+	return p, c.roundTrip(ctx, m.Name, p)
+}
+
+func putArguments[A any](out *scratch, args A) (err error) {
+	switch a := any(args).(type) {
+	case Empty:
+		return nil
+	case []byte:
+		out.appendBytes(a)
+		return nil
+	}
+	if out.b, err = appendGeneral(out.b, args); err != nil {
+		return Errorf(BadRequest, "bad arguments: %w", err)
+	}
+	return nil
 }
 
 func decodeResult[R any](method string, payload item) (R, error) {
@@ -130,7 +158,7 @@ func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) e
 	if !ok {
 		deadline = time.Now().Add(callTimeout)
 	}
-	p.size = len(p.out.payload())
+	p.size = p.out.size()
 	p.deadline, p.watched = deadline, !ok
 	if err := p.check(); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,8 +51,11 @@ func newClientConn(c *Client, nc net.Conn) *clientConn {
 	return conn
 }
 
-// roundTrip sends p and waits for its answer, until ctx or p.deadline ends.
+// roundTrip sends p and waits for its answer, until ctx or p.deadline ends. Then the caller has its memory back.
 func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCall) error {
+	if p.out.body != nil {
+		defer func() { k.out.disown(p.end.Load(), p.out.body) }()
+	}
 	if err := k.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
@@ -97,9 +101,9 @@ func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 	if err != nil {
 		return err
 	}
-	frame := p.frame(k.client.ua, k.client.Token)
-	k.trace(frame)
-	first, err := k.out.send(ctx, p.deadline, outgoing{frame: frame, end: &p.end})
+	m := p.frame(k.client.ua, k.client.Token)
+	k.trace(m)
+	first, err := k.out.send(ctx, p.deadline, m)
 	if err != nil {
 		return k.unregister(p, err)
 	}
@@ -116,13 +120,13 @@ func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 func (k *clientConn) sendUrgent(id uint32, payload []byte) {
 	r := request{ua: k.client.ua, rq: binary.BigEndian.AppendUint32(nil, id), payload: payload}
 	frame := r.appendTo(nil)
-	k.trace(frame)
+	k.trace(outgoing{frame: frame})
 	k.out.sendUrgent(frame)
 }
 
-func (k *clientConn) trace(frame []byte) {
+func (k *clientConn) trace(m outgoing) {
 	if k.client.Trace != nil {
-		k.client.Trace(true, frame[frameHead:])
+		k.client.Trace(true, slices.Concat(m.frame[frameHead:], m.body, m.tail))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 )
 
 // Call starts the stream and yields its items as they come; an error ends it. The daemon is told to stop when the loop is left
@@ -12,17 +13,19 @@ import (
 func (m Stream[A, R]) Call(ctx context.Context, c *Client, args A) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		var none R
-		arguments, err := appendArguments([]byte(nil), args)
-		if err != nil {
+		out := takeScratch()
+		if err := putArguments(out, args); err != nil {
 			yield(none, err)
 			return
 		}
+		arguments := slices.Concat(out.payload(), out.body)
+		out.put()
 		for payload, err := range c.StreamRaw(ctx, m.Name, arguments) {
 			if err != nil {
 				yield(none, err)
 				return
 			}
-			value, err := decodeResult[R](m.Name, item{payload, true})
+			value, err := decodeResult[R](m.Name, item{b: payload, owned: true})
 			if !yield(value, err) || err != nil {
 				return
 			}

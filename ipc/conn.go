@@ -204,13 +204,13 @@ func (k *serverConn) refuse(rq []byte, err error) {
 // answer queues a final answer: an ok with the payload in out, or err. It waits while the peer does not read what it
 // asked for; if the peer is gone, nobody is there to hear it. If it reports first, the caller must flush soon.
 func (k *serverConn) answer(rq []byte, out *scratch, err error) (first bool) {
-	frame := []byte(nil)
+	var m outgoing
 	if err == nil {
-		frame = out.sealOK(rq)
+		m = out.sealOK(rq)
 	} else {
-		frame = appendError(out.b[:0], rq, err)
+		m = outgoing{frame: appendError(out.b[:0], rq, err), owner: out}
 	}
-	first, _ = k.out.send(k.ctx, time.Time{}, outgoing{frame: frame, owner: out})
+	first, _ = k.out.send(k.ctx, time.Time{}, m)
 	return first
 }
 

@@ -61,7 +61,7 @@ func (c *credit) tryTake() bool {
 // send sends one item of t's stream. It waits for credit, and for the socket of a peer that reads slowly.
 func (t *task) send(out *scratch) error {
 	k := t.conn
-	err := k.fits(out.payload())
+	err := k.fits(out)
 	if err == nil {
 		err = t.credit.take(t.ctx)
 	}
@@ -69,7 +69,7 @@ func (t *task) send(out *scratch) error {
 		out.put()
 		return err
 	}
-	first, err := k.out.send(t.ctx, time.Time{}, outgoing{frame: out.sealOK(t.id.bytes()), owner: out})
+	first, err := k.out.send(t.ctx, time.Time{}, out.sealOK(t.id.bytes()))
 	if first {
 		k.out.flushSoon()
 	}

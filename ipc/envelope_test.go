@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,13 +82,37 @@ func TestSealedFrames(t *testing.T) {
 		if size == 0 {
 			want.payload = nil
 		}
-		if got := s.sealOK(exampleRQ); !bytes.Equal(got, want.appendTo(nil)) {
+		if got := joined(s.sealOK(exampleRQ)); !bytes.Equal(got, want.appendTo(nil)) {
 			t.Errorf("ok with %d bytes: %.40x", size, got)
 		}
 		c := call{method: bytes.Repeat([]byte{'m'}, maxMethod), arguments: want.payload, timeout: optional{1 << 40, true}, credit: optional{7, true}}
 		r := request{ua: make([]byte, sendUserAgent), rq: make([]byte, maxRequestID), payload: c.appendTo(nil)}
 		s = &scratch{b: append(make([]byte, headroom), payload...)}
-		if got := s.sealCall(r.ua, r.rq, &c); !bytes.Equal(got, r.appendTo(nil)) {
+		if got := joined(s.sealCall(r.ua, r.rq, &c)); !bytes.Equal(got, r.appendTo(nil)) {
+			t.Errorf("call with %d bytes of arguments: %.100x", size, got)
+		}
+	}
+}
+
+func joined(m outgoing) []byte { return slices.Concat(m.frame, m.body, m.tail) }
+
+// TestSealedBodies is the same for byte strings that stay where they are.
+func TestSealedBodies(t *testing.T) {
+	for _, size := range []int{0, 23, 24, largeFrame - 1, largeFrame, 65535, 65536} {
+		value := bytes.Repeat([]byte{'v'}, size)
+		payload := appendString(nil, majorBytes, value)
+		s := takeScratch()
+		s.appendBytes(value)
+		want := response{rq: exampleRQ, payload: payload}
+		if got := joined(s.sealOK(exampleRQ)); !bytes.Equal(got, want.appendTo(nil)) {
+			t.Errorf("ok with %d bytes: %.40x", size, got)
+		}
+		if borrowed := s.body != nil; borrowed != (size >= largeFrame) {
+			t.Errorf("%d bytes: a body %v", size, borrowed)
+		}
+		c := call{method: []byte("m"), arguments: payload, timeout: optional{1 << 40, true}, credit: optional{7, true}}
+		r := request{ua: exampleUA, rq: exampleRQ, payload: c.appendTo(nil)}
+		if got := joined(s.sealCall(exampleUA, exampleRQ, &c)); !bytes.Equal(got, r.appendTo(nil)) {
 			t.Errorf("call with %d bytes of arguments: %.100x", size, got)
 		}
 	}

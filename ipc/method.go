@@ -66,18 +66,19 @@ func (m Stream[A, R]) Info() MethodInfo {
 
 // Handle makes f answer the method on x. It panics if x has the method already. The context ends when the caller cancels
 // or hangs up, at the call's deadline, and when the server stops; PeerFrom tells from it who calls. If A is []byte, the
-// argument is valid until f returns; all other types are copies and may be kept.
+// argument is valid until f returns; all other types are copies and may be kept. If R is []byte, nobody may change the result
+// afterwards: a large one is sent from where it lies.
 func (m Unary[A, R]) Handle(x *Mux, f func(context.Context, A) (R, error)) {
-	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, dst, arguments []byte) ([]byte, error) {
+	x.add(&method{info: m.Info(), inline: m.Inline, unary: func(ctx context.Context, out *scratch, arguments []byte) error {
 		args, err := decodeArguments[A](arguments)
 		if err != nil {
-			return dst, err
+			return err
 		}
 		result, err := f(ctx, args)
 		if err != nil {
-			return dst, err
+			return err
 		}
-		return appendResult(dst, result)
+		return putResult(out, result)
 	}})
 }
 
@@ -105,8 +106,8 @@ func (m Stream[A, R]) Handle(x *Mux, f func(context.Context, A) iter.Seq2[R, err
 type method struct {
 	info   MethodInfo
 	inline bool
-	open   bool                                                             // to everybody: introspection
-	unary  func(ctx context.Context, dst, arguments []byte) ([]byte, error) // appends the payload of the ok
+	open   bool                                                            // to everybody: introspection
+	unary  func(ctx context.Context, out *scratch, arguments []byte) error // makes the payload of the ok
 	stream func(ctx context.Context, arguments []byte, send sendFunc) error
 }
 
@@ -119,22 +120,25 @@ func decodeArguments[A any](data []byte) (A, error) {
 	if data == nil {
 		data = emptyMap
 	}
-	args, err := decodeValue[A](item{data, true}, false) // the handler may have the bytes until it returns
+	args, err := decodeValue[A](item{b: data, owned: true}, false) // the handler may have the bytes until it returns
 	if err != nil {
 		return args, Errorf(BadRequest, "bad arguments: %w", err)
 	}
 	return args, nil
 }
 
-func appendResult[R any](dst []byte, result R) ([]byte, error) {
-	if _, empty := any(result).(Empty); empty {
-		return dst, nil
+func putResult[R any](out *scratch, result R) (err error) {
+	switch r := any(result).(type) {
+	case Empty:
+		return nil
+	case []byte:
+		out.appendBytes(r)
+		return nil
 	}
-	dst, err := appendValue(dst, result)
-	if err != nil {
-		return dst, Errorf(Internal, "cannot encode the result: %w", err)
+	if out.b, err = appendGeneral(out.b, result); err != nil {
+		return Errorf(Internal, "cannot encode the result: %w", err)
 	}
-	return dst, nil
+	return nil
 }
 
 func sendItem[R any](item R, send sendFunc) error {

@@ -106,10 +106,12 @@ func appendValue[T any](dst []byte, v T) ([]byte, error) {
 // appendGeneral is apart from appendValue because its v moves to the heap.
 func appendGeneral[T any](dst []byte, v T) ([]byte, error) { return appendEncoded(dst, &v) }
 
-// An item is one encoded CBOR item. If it is owned, nobody else refers to its bytes and they may be kept.
+// An item is one encoded CBOR item. If it is owned, nobody else refers to its bytes and they may be kept; or the frame
+// that they are in, if there is one, is put back.
 type item struct {
 	b     []byte
 	owned bool
+	frame *scratch
 }
 
 // decodeValue is Unmarshal into a new value, without an allocation for the types that carry plain bytes except the copy of

@@ -85,14 +85,14 @@ func TestMarshalRefusesWhatUnmarshalWould(t *testing.T) {
 
 // TestResultsOfLaterVersions checks that clients pass over fields that they do not know, and daemons do not.
 func TestResultsOfLaterVersions(t *testing.T) {
-	later := item{unhex(t, "a3 00 62 6869 01 02 05 81 00"), true}
+	later := item{b: unhex(t, "a3 00 62 6869 01 02 05 81 00"), owned: true}
 	if got, err := decodeResult[echoArgs]("test.say", later); err != nil || got.Text != "hi" || got.N != 2 {
 		t.Errorf("result: %v, %v", got, err)
 	}
 	if _, err := decodeArguments[echoArgs](later.b); CodeOf(err) != BadRequest {
 		t.Errorf("arguments: %v", err)
 	}
-	broken := item{unhex(t, "a2 00 62 6869 05 c1 00"), true}
+	broken := item{b: unhex(t, "a2 00 62 6869 05 c1 00"), owned: true}
 	if _, err := decodeResult[echoArgs]("test.say", broken); CodeOf(err) != Corrupt {
 		t.Errorf("malformed unknown field: %v", err)
 	}

@@ -3,6 +3,7 @@ package ipc
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -14,7 +15,7 @@ type pendingCall struct {
 	deadline time.Time // zero for none
 	watched  bool      // the connection enforces the deadline, as the caller's context has none
 	method   []byte
-	out      *scratch // holds size bytes of arguments
+	out      *scratch // holds the arguments, of size bytes
 	size     int
 	rq       [4]byte
 	end      atomic.Uint64 // position behind the frame in the connection's output
@@ -31,7 +32,7 @@ type pendingCall struct {
 const notQueued = 1<<64 - 1
 
 // frame encodes p for the wire. A call that is sent again is encoded again, as less time is left.
-func (p *pendingCall) frame(ua, token []byte) []byte {
+func (p *pendingCall) frame(ua, token []byte) outgoing {
 	c := call{method: p.method}
 	if !p.deadline.IsZero() {
 		left := max(time.Until(p.deadline), 1)
@@ -41,20 +42,22 @@ func (p *pendingCall) frame(ua, token []byte) []byte {
 		c.credit = optional{firstWindow, true}
 	}
 	binary.BigEndian.PutUint32(p.rq[:], p.id)
-	p.out.b = p.out.b[:headroom+p.size]
+	p.out.b = p.out.b[:headroom+p.size-len(p.out.body)]
 	if len(token) > 0 {
 		return p.frameWith(ua, token, &c)
 	}
-	return p.out.sealCall(ua, p.rq[:], &c)
+	m := p.out.sealCall(ua, p.rq[:], &c)
+	m.owner, m.end = nil, &p.end
+	return m
 }
 
 // frameWith is frame with a token, for which the scratch has no room. It is a copy.
-func (p *pendingCall) frameWith(ua, token []byte, c *call) []byte {
+func (p *pendingCall) frameWith(ua, token []byte, c *call) outgoing {
 	if p.size > 0 {
-		c.arguments = p.out.payload()
+		c.arguments = slices.Concat(p.out.payload(), p.out.body)
 	}
 	r := request{ua: ua, rq: p.rq[:], token: token, payload: c.appendTo(nil)}
-	return r.appendTo(nil)
+	return outgoing{frame: r.appendTo(nil), end: &p.end}
 }
 
 // check refuses what the daemon would refuse.
@@ -70,13 +73,16 @@ func (p *pendingCall) check() error {
 
 // detach makes p independent of a connection that may still be writing its frame.
 func (p *pendingCall) detach() {
-	if p.size < largeFrame/2 {
+	if !p.isLarge() {
 		return // small frames were copied
 	}
 	fresh := takeScratch()
 	fresh.b = append(fresh.b, p.out.payload()[:p.size]...)
 	p.out = fresh
 }
+
+// isLarge reports whether the connection may refer to out until the frame is written. A body is disowned.
+func (p *pendingCall) isLarge() bool { return p.size-len(p.out.body) >= largeFrame/2 }
 
 // wait returns the outcome of a call that has ended or is just about to.
 func (p *pendingCall) wait() error {
@@ -102,7 +108,7 @@ func (c *Client) takeCall(method string) *pendingCall {
 // putCall gives back a call that was answered. A large frame whose answer came before all of it was written stays with
 // the connection.
 func (c *Client) putCall(p *pendingCall) {
-	if p.size < largeFrame/2 {
+	if !p.isLarge() {
 		p.out.put()
 	}
 	if cap(p.buf) > maxKept {

@@ -34,7 +34,7 @@ func (k *clientConn) readAnswers() error {
 }
 
 // receive delivers one answer. A broken one ends the connection, unless it is clear whom to tell.
-func (k *clientConn) receive(frame []byte, owned bool) error {
+func (k *clientConn) receive(frame []byte, owner *scratch) error {
 	var r response
 	err := r.parse(frame)
 	if err != nil {
@@ -50,7 +50,7 @@ func (k *clientConn) receive(frame []byte, owned bool) error {
 	if r.isError {
 		return k.fail(r.rq, errorFromWire(r.code, string(r.message)))
 	}
-	return k.deliver(id, item{r.payload, owned})
+	return k.deliver(id, item{r.payload, owner != nil, owner})
 }
 
 func callID(rq []byte) (uint32, bool) {

@@ -46,7 +46,8 @@ func TestPeerThatNeverReads(t *testing.T) {
 			}
 			written++
 		}
-		if took := time.Since(start); took != defaultStall || written > 2*defaultMaxInFlight {
+		const refusals = highWater / 100 // what is queued may all be refusals of about 100 bytes
+		if took := time.Since(start); took != defaultStall || written > defaultMaxInFlight+2*refusals {
 			t.Errorf("cut off after %v and %d requests", took, written)
 		}
 	})
@@ -119,9 +120,11 @@ func TestHandlerThatOutlivesItsConnection(t *testing.T) {
 // TestDaemonThatHangs checks the deadline against a peer that does not even read.
 func TestDaemonThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
 		c := NewClient("pipe", "test/1")
-		c.dial = func(context.Context, string) (net.Conn, error) { return ours, nil }
+		c.dial = func(context.Context, string) (net.Conn, error) {
+			ours, _ := net.Pipe()
+			return ours, nil
+		}
 		start := time.Now()
 		var wg sync.WaitGroup
 		for _, size := range []int{1, highWater, 1, largeFrame} {
@@ -136,7 +139,6 @@ func TestDaemonThatHangs(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		c.Close()
-		theirs.Close()
 	})
 }
 

@@ -107,7 +107,8 @@ func (t *task) handle(out *scratch) error {
 		if t.method.stream != nil {
 			return t.method.stream(t.ctx, t.arguments, t.send)
 		}
-		out.b, err = t.method.unary(t.ctx, out.b, t.arguments)
+		err = t.method.unary(t.ctx, out, t.arguments)
+		out.keep(&t.frame)
 		return err
 	})
 }
@@ -143,9 +144,9 @@ func (k *serverConn) recovered(m *method, err *error) {
 }
 
 // fits reports whether the peer accepts a payload of that size.
-func (k *serverConn) fits(payload []byte) error {
-	if limit := k.limits.MaxFrame - envelopeRoom; len(payload) > limit {
-		return Errorf(TooLarge, "the answer of %d bytes exceeds the limit of %d", len(payload), limit)
+func (k *serverConn) fits(out *scratch) error {
+	if limit := k.limits.MaxFrame - envelopeRoom; out.size() > limit {
+		return Errorf(TooLarge, "the answer of %d bytes exceeds the limit of %d", out.size(), limit)
 	}
 	return nil
 }
@@ -175,7 +176,7 @@ func (k *serverConn) finish(t *task, out *scratch, err error) {
 
 func (k *serverConn) reply(id *requestID, m *method, began time.Time, out *scratch, err error) (first bool) {
 	if err == nil {
-		err = k.fits(out.payload())
+		err = k.fits(out)
 	}
 	k.logCall(m, began, err)
 	first = k.answer(id.bytes(), out, err)
@@ -214,7 +215,8 @@ func (k *serverConn) runInline(id requestID, m *method, c *call) {
 
 func (k *serverConn) callInline(m *method, c *call, out *scratch) (err error) {
 	defer k.recovered(m, &err)
-	out.b, err = m.unary(inlineContext(k.ctx, c.timeout), out.b, c.arguments)
+	err = m.unary(inlineContext(k.ctx, c.timeout), out, c.arguments)
+	out.keep(&k.frame)
 	return err
 }
 

@@ -58,7 +58,7 @@ func (k *clientConn) readAnswer() error {
 	frame, owner, err := k.in.next()
 	switch {
 	case err == nil:
-		return k.receive(frame, owner != nil)
+		return k.receive(frame, owner)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return k.net.SetReadDeadline(time.Time{})
 	}

@@ -25,8 +25,10 @@ func TestCancelInTheMiddleOfAnAnswer(t *testing.T) {
 				theirs.Write(answer[:len(answer)/2])
 				close(half)
 				<-rest
-				go readFrame(theirs) // the cancel
+				var cancelled sync.WaitGroup
+				cancelled.Go(func() { readFrame(theirs) })
 				theirs.Write(answer[len(answer)/2:])
+				cancelled.Wait()
 				answerTo(t, theirs, response{payload: []byte{0x41, 'x'}})
 			}()
 			ctx, cancel := context.WithCancel(t.Context())

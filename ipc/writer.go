@@ -1,7 +1,9 @@
 package ipc
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -14,6 +16,10 @@ const (
 	highWater  = 256 << 10 // how much a connection queues before those who send wait, in bytes
 	largeFrame = 32 << 10  // from here on a frame is queued as it is instead of being copied behind others
 	maxRounds  = 16        // how often one sender writes on behalf of others before a goroutine takes over
+
+	// socketBuffer is what a connection that sends large frames asks the kernel to take at once: fewer changes between
+	// the processes. In bytes.
+	socketBuffer = 1 << 20
 )
 
 // A writer sends frames over a connection in the order in which they were queued. Whoever flushes writes everything that is
@@ -25,21 +31,25 @@ type writer struct {
 	stall time.Duration   // a peer that takes nothing for so long is given up
 	lost  func()          // called once, after the first failure, without locks held
 
-	attempt func(fd uintptr) bool // writes out, without blocking
-	out     []byte
+	attempt func(fd uintptr) bool // writes some of out
+	patient bool                  // it waits until the socket takes any
 	n       int
 	failure error
 
 	mu      sync.Mutex
-	large   []segment // queued before pending
+	queue   []segment // queued before pending
 	pending []byte    // small frames
 	spare   []byte
-	busy    bool   // somebody writes; attempt, out, n and failure are theirs
+	busy    bool   // somebody writes; attempt, patient, n, failure and out are theirs
 	expect  bool   // somebody is going to flush
+	wide    bool   // the socket's buffer was enlarged
 	queued  uint64 // bytes since the beginning
 	written uint64 // bytes that the kernel has
 	err     error
 	room    chan struct{} // closed when something was written or failed; nil if nobody waits
+
+	memory sync.Mutex // held while out's pieces are read or changed; locked after mu
+	out    batch
 }
 
 // A segment is a piece of the queue. A large frame brings its scratch, to be put back when it is written.
@@ -57,12 +67,15 @@ func newWriter(conn net.Conn, stall time.Duration, lost func()) *writer {
 	return w
 }
 
-// An outgoing is a frame to send. Owner is what it aliases, and is given up. End, if not nil, learns the frame's position.
+// An outgoing is a frame to send: frame, and if there is a body, that and tail behind it. The body is not copied. Owner is
+// what they alias, and is given up. End, if not nil, learns the frame's position.
 type outgoing struct {
-	frame []byte
-	owner *scratch
-	end   *atomic.Uint64
+	frame, body, tail []byte
+	owner             *scratch
+	end               *atomic.Uint64
 }
+
+func (m *outgoing) size() int { return len(m.frame) + len(m.body) + len(m.tail) }
 
 // send queues m. It waits while the queue is full, until ctx or deadline (if not zero) ends. If it reports first, the
 // caller must flush soon: nobody else is going to, and those who send meanwhile rely on it.
@@ -101,17 +114,17 @@ func (w *writer) tryQueue(m outgoing) (first bool, room <-chan struct{}, err err
 		return false, nil, w.err
 	case w.queued-w.written >= highWater:
 		return false, w.roomLocked(), nil
+	case m.body != nil:
+		w.pending = append(w.pending, m.frame...)
+		w.queueLocked(segment{w.keepable(m.body), m.owner})
+		w.pending = append(w.pending, m.tail...)
 	case len(m.frame) >= largeFrame:
-		if len(w.pending) > 0 {
-			w.large = append(w.large, segment{b: w.pending})
-			w.pending = nil
-		}
-		w.large = append(w.large, segment{m.frame, m.owner})
+		w.queueLocked(segment{m.frame, m.owner})
 	default:
 		w.pending = append(w.pending, m.frame...)
 		m.owner.put()
 	}
-	w.queued += uint64(len(m.frame))
+	w.queued += uint64(m.size())
 	if m.end != nil {
 		m.end.Store(w.queued)
 	}
@@ -120,108 +133,128 @@ func (w *writer) tryQueue(m outgoing) (first bool, room <-chan struct{}, err err
 	return first, nil, nil
 }
 
+// queueLocked queues a large piece behind what is pending.
+func (w *writer) queueLocked(s segment) {
+	if len(w.pending) > 0 {
+		w.queue = append(w.queue, segment{b: w.pending})
+		w.pending = nil
+	}
+	w.queue = append(w.queue, s)
+	if c, ok := w.conn.(interface{ SetWriteBuffer(int) error }); ok && !w.wide {
+		_ = c.SetWriteBuffer(socketBuffer) // the kernel gives as much as it allows; less is only slower
+		w.wide = true
+	}
+}
+
 // flush writes what is queued as far as the socket takes it at once, unless somebody else is writing already.
 func (w *writer) flush() {
-	out := w.claim()
-	for round := 0; out.b != nil; round++ {
-		n, err := w.try(out.b)
-		if err == nil && (n < len(out.b) || round == maxRounds) {
-			go w.finish(out, n)
+	more := w.claim()
+	for round := 1; more; round++ {
+		size := w.out.size
+		n, err := w.write(false)
+		if more = w.settle(n, err); more && (n < size || round == maxRounds) {
+			go w.finish()
 			return
 		}
-		out = w.settle(out, n, err)
 	}
 }
 
 // flushSoon is flush on a goroutine of its own, for producers that rather prepare the next frame.
 func (w *writer) flushSoon() {
-	if out := w.claim(); out.b != nil {
-		go w.finish(out, 0)
+	if w.claim() {
+		go w.finish()
 	}
 }
 
-// claim takes a piece of the queue for writing; an empty one if there is nothing to do or somebody else does it.
-func (w *writer) claim() segment {
+// finish writes what is queued, waiting for the peer.
+func (w *writer) finish() {
+	for more := true; more; {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(w.stall)) // if it fails, so does write
+		n, err := w.write(true)
+		_ = w.conn.SetWriteDeadline(time.Time{}) // while still busy: a stale deadline would fail the next write
+		more = w.settle(n, err)
+	}
+}
+
+// claim takes what is queued for writing; false if there is nothing to do or somebody else does it.
+func (w *writer) claim() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy || w.err != nil {
-		return segment{}
-	}
-	return w.takeLocked()
+	return !w.busy && w.err == nil && w.takeLocked()
 }
 
-func (w *writer) takeLocked() (out segment) {
-	switch {
-	case len(w.large) > 0:
-		out = w.large[0]
-		w.large[0] = segment{}
-		w.large = w.large[1:]
-	case len(w.pending) > 0:
-		out.b = w.pending
+func (w *writer) takeLocked() bool {
+	w.memory.Lock()
+	defer w.memory.Unlock()
+	for i, s := range w.queue {
+		w.out.add(s)
+		w.queue[i] = segment{}
+	}
+	w.queue = w.queue[:0]
+	if len(w.pending) > 0 {
+		w.out.add(segment{b: w.pending})
+		w.out.small = w.pending
 		w.pending, w.spare = w.spare[:0], nil
 	}
-	w.busy = out.b != nil
+	w.busy = w.out.size > 0
 	w.expect = w.busy
-	return out
+	return w.busy
 }
 
-// settle accounts for n written bytes of out and returns what to write next, if anything.
-func (w *writer) settle(out segment, n int, err error) (next segment) {
+// settle accounts for n written bytes and reports whether there are more.
+func (w *writer) settle(n int, err error) (more bool) {
 	w.mu.Lock()
 	w.written += uint64(n)
-	switch {
-	case out.owner != nil:
-		out.owner.put()
-	case cap(out.b) <= maxKept:
-		w.spare = out.b[:0]
-	}
 	first := err != nil && w.err == nil
 	if first {
 		w.failLocked(err)
 	}
-	w.busy = false
-	if w.err == nil {
-		next = w.takeLocked()
-	}
+	w.advanceLocked(n)
+	more = w.out.size > 0 || w.err == nil && w.takeLocked()
+	w.busy = more
 	w.wakeLocked()
 	w.mu.Unlock()
 	if first && w.lost != nil {
 		w.lost()
 	}
-	return next
+	return more
 }
 
-// finish writes out from n on and whatever is queued meanwhile, waiting for the peer.
-func (w *writer) finish(out segment, n int) {
-	for out.b != nil {
-		_ = w.conn.SetWriteDeadline(time.Now().Add(w.stall)) // if it fails, so does Write
-		m, err := w.conn.Write(out.b[n:])
-		_ = w.conn.SetWriteDeadline(time.Time{}) // while still busy: a stale deadline would fail the next try
-		out, n = w.settle(out, n+m, err), 0
+// advanceLocked drops n written bytes, and everything if the connection is lost.
+func (w *writer) advanceLocked(n int) {
+	w.memory.Lock()
+	defer w.memory.Unlock()
+	if w.err != nil {
+		n = w.out.size
+	}
+	if small := w.out.advance(n); small != nil && cap(small) <= maxKept {
+		w.spare = small[:0]
 	}
 }
 
-// try writes without blocking.
-func (w *writer) try(out []byte) (int, error) {
-	if w.raw == nil {
-		return 0, nil
+// write writes some of what was claimed; if it is not patient, only what the socket takes at once.
+func (w *writer) write(patient bool) (int, error) {
+	switch {
+	case w.raw != nil:
+		w.patient, w.n, w.failure = patient, 0, nil
+		err := w.raw.Write(w.attempt)
+		return w.n, errors.Join(err, w.failure)
+	case patient:
+		return w.conn.Write(w.out.pieces[0])
 	}
-	w.out, w.n, w.failure = out, 0, nil
-	err := w.raw.Write(w.attempt)
-	w.out = nil
-	if err == nil {
-		err = w.failure
-	}
-	return w.n, err
+	return 0, nil
 }
 
 func (w *writer) writeNow(fd uintptr) bool {
+	w.memory.Lock()
+	defer w.memory.Unlock()
 	for {
-		n, err := syscall.Write(int(fd), w.out)
+		n, err := w.out.write(int(fd))
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
+			return !w.patient
 		case err != nil:
 			w.failure = os.NewSyscallError("write", err)
 		default:
@@ -231,9 +264,35 @@ func (w *writer) writeNow(fd uintptr) bool {
 	}
 }
 
+// keepable returns what to queue of a body, whose owner wants it back. See disown, which needs a raw connection.
+func (w *writer) keepable(body []byte) []byte {
+	if w.raw == nil {
+		return bytes.Clone(body)
+	}
+	return body
+}
+
+// disown makes the writer copy what it has not yet written of the body of the frame that ends at end: from then on the
+// caller may do with it what it likes.
+func (w *writer) disown(end uint64, body []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if end <= w.written || w.raw == nil {
+		return
+	}
+	w.memory.Lock()
+	defer w.memory.Unlock()
+	for i, s := range w.queue {
+		w.queue[i].b = cloneIf(s.b, body)
+	}
+	for i, piece := range w.out.pieces {
+		w.out.pieces[i] = cloneIf(piece, body)
+	}
+}
+
 func (w *writer) failLocked(err error) {
 	w.err = err
-	w.large, w.pending = nil, nil
+	w.queue, w.pending = nil, nil
 	w.wakeLocked()
 }
 
