@@ -23,6 +23,7 @@ import (
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/token"
 )
 
 // Spec is what a daemon's main function knows about it.
@@ -50,8 +51,10 @@ type Env struct {
 	Peer peer.ID
 	// Activity is where the service counts what must keep the daemon from leaving.
 	Activity *activate.Activity
-	Getenv   func(string) string
-	Version  string
+	// Tokens stands in front of the service's methods: its Authorize is that of the ipc.Server.
+	Tokens  *token.Guard
+	Getenv  func(string) string
+	Version string
 }
 
 // Service is a running daemon's own part.
@@ -137,7 +140,7 @@ func serve(ctx context.Context, spec Spec, opts options, log *slog.Logger, geten
 	}
 	serviceCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	env := Env{Log: log, Dirs: dirs, Peer: opts.peer, Activity: new(activate.Activity), Getenv: getenv, Version: version()}
+	env := Env{Log: log, Dirs: dirs, Peer: opts.peer, Activity: new(activate.Activity), Tokens: token.NewGuard(dirs), Getenv: getenv, Version: version()}
 	service, err := spec.Start(serviceCtx, env)
 	if err != nil {
 		closeListeners(listeners)

@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 			if mode == "broken" {
 				return nil, errors.New("the store is locked")
 			}
+			if mode == "guarded" {
+				return newCounter(env), nil
+			}
 			return echo{env}, nil
 		}}))
 	}

@@ -19,15 +19,11 @@ type Guard struct {
 	noise throttle
 }
 
-// NewGuard returns a guard. It is an error if the settings are not in order: a daemon must not start then.
-func NewGuard(dirs profile.Dirs) (*Guard, error) {
-	g := &Guard{store: Open(dirs), dirs: dirs}
-	_, err := g.demand()
-	return g, err
-}
+// NewGuard returns a guard of the user's tokens. It does no I/O.
+func NewGuard(dirs profile.Dirs) *Guard { return &Guard{store: Open(dirs), dirs: dirs} }
 
-// demand reads the settings, each time: that takes some microseconds, and nobody has to restart a daemon to be obeyed.
-func (g *Guard) demand() (Patterns, error) {
+// Demand returns which methods the settings demand a token for. It reads them, each time: that takes some microseconds, and nobody has to restart a daemon to be obeyed.
+func (g *Guard) Demand() (Patterns, error) {
 	settings, err := g.dirs.ReadSettings()
 	if err != nil {
 		return nil, err
@@ -58,7 +54,7 @@ func (g *Guard) Demands(method string) (bool, error) {
 	if g == nil {
 		return false, nil
 	}
-	demand, err := g.demand()
+	demand, err := g.Demand()
 	if err != nil {
 		return true, ipc.Errorf(ipc.PermissionDenied, "nothing is permitted: %w", err).WithHint("edit " + g.dirs.Settings())
 	}
@@ -114,7 +110,7 @@ func isRefusal(err error) bool {
 // refusal says what was refused, why, and how to get what was missing.
 func refusal(method string, why error) error {
 	return ipc.Errorf(ipc.PermissionDenied, "not permitted to call %s: %w", method, why).
-		WithHint("lnk token issue --method " + method + " --uses 1 >FILE, then lnk --token-file FILE and the command again")
+		WithHint("lnk token issue --method " + method + " --uses 1 | lnk --token-file - and the command again")
 }
 
 // throttle bounds how many refusals are recorded: somebody who keeps asking must not wash everything else out of the log.

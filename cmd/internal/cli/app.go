@@ -16,13 +16,16 @@ type app struct {
 
 	format  format
 	profile string // --profile; empty for LNK_PROFILE or the active one
+
+	tokenFile string // --token-file
+	token     []byte // what it holds, once it was read
 }
 
 // commands lists the tree below lnk.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		upCommand(a), statusCommand(a), doctorCommand(a),
-		profileCommand(a), keyCommand(a),
+		profileCommand(a), keyCommand(a), tokenCommand(a),
 		initCommand(a), cloneCommand(a), projectCommand(a),
 		pushCommand(a), pullCommand(a), fetchCommand(a),
 		subCommand(a), pubCommand(a), topicsCommand(a),

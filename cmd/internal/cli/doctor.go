@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/token"
 )
 
 // A finding is one thing that lnk doctor looked at.
@@ -90,7 +92,7 @@ func (a *app) examine(ctx context.Context) ([]finding, error) {
 	}
 	list := append(a.checkPrograms(), a.checkGit(ctx))
 	p, found := a.checkProfile(dirs)
-	list = append(list, found)
+	list = append(list, found, checkSettings(dirs))
 	list = append(list, a.checkAgents(ctx, p)...)
 	list = append(list, checkRuntime(dirs))
 	list = append(list, a.checkSockets(ctx, dirs, p)...)
@@ -136,6 +138,24 @@ func (a *app) checkProfile(dirs profile.Dirs) (profile.Profile, finding) {
 		return p, bad("profile", ipc.HintOf(err), "%v", err)
 	}
 	return p, good("profile", "%s %s", p.Name, p.Peer)
+}
+
+// checkSettings reads lnk.toml as the daemons do.
+func checkSettings(dirs profile.Dirs) finding {
+	demand, err := token.NewGuard(dirs).Demand()
+	if err != nil {
+		return bad("settings", "edit "+dirs.Settings(), "%v", err)
+	}
+	if len(demand) == 0 {
+		return good("settings", "no method demands a token")
+	}
+	for _, pattern := range demand {
+		known := func(m ipc.Method) bool { return token.Patterns{pattern}.Cover(m.Info().Name) }
+		if !slices.ContainsFunc(contracts(), known) {
+			return finding{Check: "settings", Detail: "a token is demanded for " + pattern + ", but no service that lnk knows has such a method"}
+		}
+	}
+	return good("settings", "a token is demanded for %s", strings.Join(demand, " "))
 }
 
 // checkAgents shows every agent that was considered, which one is used and why, and whether it holds the key.

@@ -77,7 +77,7 @@ func (a *app) dial(socket string) (*ipc.Client, error) {
 		}
 		socket = path
 	}
-	return ipc.NewClient(socket, userAgent), nil
+	return a.client(socket)
 }
 
 // userAgent is how lnk introduces itself to services.

@@ -53,6 +53,7 @@ func newRoot(a *app) *cobra.Command {
 	root.Flags().Bool("version", false, "show lnk's version")
 	root.PersistentFlags().VarP(&a.format, "output", "o", "print results as `FORMAT`: text, json or cbor")
 	root.PersistentFlags().StringVar(&a.profile, "profile", "", "use the profile `NAME` (default: $LNK_PROFILE, else the active one)")
+	root.PersistentFlags().StringVar(&a.tokenFile, "token-file", "", "show services the token in `FILE`, - for standard input")
 	describeFlags(root)
 	return root
 }

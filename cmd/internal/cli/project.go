@@ -29,7 +29,8 @@ func (a *app) gitd() (*ipc.Client, profile.Profile, error) {
 	if err != nil {
 		return nil, p, err
 	}
-	return ipc.NewClient(dirs.Socket("gitd", p.Peer), userAgent), p, nil
+	client, err := a.client(dirs.Socket("gitd", p.Peer))
+	return client, p, err
 }
 
 // askGitd calls one method of gitd.

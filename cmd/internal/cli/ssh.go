@@ -92,7 +92,10 @@ running meanwhile. Nobody but you can answer on that socket. lnk ssh-config prin
 			if err != nil {
 				return knownHost{}, err
 			}
-			client := ipc.NewClient(path, userAgent)
+			client, err := a.client(path)
+			if err != nil {
+				return knownHost{}, err
+			}
 			defer client.Close()
 			result, err := git.HostKey.Call(ctx, client, ipc.Empty{})
 			return knownHost{hostKeyAlias, result.Key}, err

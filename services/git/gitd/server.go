@@ -98,7 +98,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	mux := ipc.NewMux("lnk-gitd", c.Version)
 	s.handle(mux)
-	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity}
+	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity, Authorize: c.Tokens.Authorize}
 	s.activity.Add(1)
 	s.outbox.done.Go(func() {
 		defer s.activity.Add(-1)

@@ -69,7 +69,7 @@ func New(ctx context.Context, c Config) *Server {
 	}
 	mux := ipc.NewMux("trustd", c.Version)
 	s.handle(mux)
-	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity}
+	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity, Authorize: c.Tokens.Authorize}
 	s.web = s.newWeb()
 	s.outbox.done.Go(func() { s.renewNowAndThen(ctx) })
 	return s
