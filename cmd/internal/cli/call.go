@@ -108,6 +108,9 @@ func encodeArguments(method ipc.MethodInfo, known bool, words []string) ([]byte,
 	if err := fillArguments(args, isJSON, words); err != nil {
 		return nil, err
 	}
+	if method.Args == reflect.TypeFor[ipc.Empty]() {
+		return nil, nil
+	}
 	return ipc.Marshal(args.Elem().Interface())
 }
 

@@ -22,19 +22,12 @@ type counted struct {
 	Bytes []byte `cbor:"1,keyasint" json:"bytes"`
 }
 
-// serveCounter serves test.count, a stream that lnk does not know, and test.fail on a socket until the test ends.
-func serveCounter(t *testing.T) (socket string) {
-	dir, err := os.MkdirTemp("", "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := activate.Bind(filepath.Join(dir, "s.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := ipc.NewMux("test", "1")
-	ipc.Stream[countArgs, counted]{Name: "test.count"}.Handle(mux, func(_ context.Context, args countArgs) iter.Seq2[counted, error] {
+var counting = ipc.Stream[countArgs, counted]{Name: "test.count", Access: ipc.Read, Short: "count from 0"}
+
+// counterMux has a stream that lnk does not know.
+func counterMux() *ipc.Mux {
+	mux := ipc.NewMux("counter", "1")
+	counting.Handle(mux, func(_ context.Context, args countArgs) iter.Seq2[counted, error] {
 		return func(yield func(counted, error) bool) {
 			for n := range args.To {
 				if !yield(counted{n, []byte{byte(n)}}, nil) {
@@ -43,21 +36,48 @@ func serveCounter(t *testing.T) (socket string) {
 			}
 		}
 	})
-	ipc.Unary[ipc.Empty, ipc.Empty]{Name: "test.fail"}.Handle(mux, func(context.Context, ipc.Empty) (ipc.Empty, error) {
-		return ipc.Empty{}, ipc.Errorf(ipc.NoKey, "no key").WithHint("lnk key add")
-	})
+	return mux
+}
+
+// serve serves mux on the socket at path until stop is called.
+func serve(mux *ipc.Mux, path string) (stop func() error, err error) {
+	listener, err := activate.Bind(path)
+	if err != nil {
+		return nil, err
+	}
 	calls := &ipc.Server{Mux: mux}
 	server := activate.Server{Handle: func(ctx context.Context, c *activate.Conn) { calls.ServeConn(ctx, c, c.Draining()) }}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener) }()
-	t.Cleanup(func() {
+	return func() error {
 		cancel()
-		if err := <-served; err != nil {
+		return <-served
+	}, nil
+}
+
+// serveCounter serves counterMux and test.fail until the test ends.
+func serveCounter(t *testing.T) (socket string) {
+	dir, err := os.MkdirTemp("", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	mux := counterMux()
+	ipc.Unary[ipc.Empty, ipc.Empty]{Name: "test.fail"}.Handle(mux, func(context.Context, ipc.Empty) (ipc.Empty, error) {
+		return ipc.Empty{}, ipc.Errorf(ipc.NoKey, "no key").WithHint("lnk key add")
+	})
+	socket = filepath.Join(dir, "s.sock")
+	stop, err := serve(mux, socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	return filepath.Join(dir, "s.sock")
+	return socket
 }
 
 func TestCallUnknownMethods(t *testing.T) {

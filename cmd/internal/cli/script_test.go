@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"await":   scriptAwait,
 			"formats": scriptFormats,
 			"refusal": scriptRefusal, "badagent": scriptBadAgent,
+			"tap": scriptTap, "counter": scriptCounter, "contracts": scriptContracts,
 		},
 		RequireExplicitExec: true,
 	})
@@ -87,6 +88,7 @@ func setupScript(env *testscript.Env) error {
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@localhost", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@localhost",
 	)
 	env.Values[daemonKey{}] = map[string]*background{}
+	env.Values[tapKey{}] = &tap{}
 	return nil
 }
 

@@ -96,7 +96,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		cancel()
 		return nil, err
 	}
-	mux := ipc.NewMux("lnk-gitd", c.Version)
+	mux := ipc.NewMux("gitd", c.Version)
 	s.handle(mux)
 	s.rpc = ipc.Server{Mux: mux, Log: c.Log, Activity: c.Activity, Authorize: c.Tokens.Authorize}
 	s.activity.Add(1)
