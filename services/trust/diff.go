@@ -119,8 +119,8 @@ func diffExtra(previous, next *Root) (lines []string) {
 }
 
 func sameJSON(a, b json.RawMessage) bool {
-	x, errX := canonical(a)
-	y, errY := canonical(b)
+	x, errX := Canonical(a)
+	y, errY := Canonical(b)
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 

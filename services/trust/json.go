@@ -18,10 +18,10 @@ const (
 	maxInteger = 1<<53 - 1
 )
 
-// canonical returns the canonical form of one JSON value (OLPC rules: members sorted, no white space, only quotation
+// Canonical returns the canonical form of one JSON value (OLPC rules: members sorted, no white space, only quotation
 // mark and backslash escaped, integers only), which is what TUF signs. It refuses everything on which readers differ:
 // members given twice, trailing data, numbers that are no exact integers, text that is not valid Unicode.
-func canonical(data []byte) ([]byte, error) {
+func Canonical(data []byte) ([]byte, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
 	}

@@ -18,7 +18,7 @@ func TestCanonical(t *testing.T) {
 		`{"😀":1,"z":[[],[{}]],"":0}`:                 `{"":0,"z":[[],[{}]],"😀":1}`,
 		`9007199254740991`:                           `9007199254740991`,
 	} {
-		got, err := canonical([]byte(in))
+		got, err := Canonical([]byte(in))
 		if err != nil || string(got) != want {
 			t.Errorf("%s gave %s, %v; want %s", in, got, err, want)
 		}
@@ -33,7 +33,7 @@ func TestCanonicalRefuses(t *testing.T) {
 		"lone surrogate": `"\ud800"`, "replacement character": "\"\ufffd\"", "not UTF-8": "\"\xff\"", "surrogate in a name": `{"\udc00":1}`,
 		"too deep": strings.Repeat("[", 70) + strings.Repeat("]", 70), "byte order mark": "\ufeff{}",
 	} {
-		if got, err := canonical([]byte(in)); err == nil {
+		if got, err := Canonical([]byte(in)); err == nil {
 			t.Errorf("%s: %s gave %s, want an error", why, in, got)
 		}
 	}
@@ -66,7 +66,7 @@ func TestCanonicalAgrees(t *testing.T) {
 		plain, _ := json.Marshal(v)
 		indented, _ := json.MarshalIndent(v, " ", "\t")
 		for _, in := range [][]byte{plain, indented} {
-			if got, err := canonical(in); err != nil || !bytes.Equal(got, want) {
+			if got, err := Canonical(in); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%s gave %s, %v; want %s", in, got, err, want)
 			}
 		}
@@ -78,7 +78,7 @@ func FuzzCanonical(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := canonical(data)
+		got, err := Canonical(data)
 		if err != nil {
 			return
 		}

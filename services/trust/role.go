@@ -82,20 +82,16 @@ func (p Progress) err() error {
 
 // progress counts signatures. Keys of a role are distinct points (check, and keys.CheckPublicKey on admission), so
 // counting keys counts holders.
+// progress counts signatures. Keys of a role are distinct points (check, and keys.CheckPublicKey on admission), so
+// counting keys counts holders.
 func (r Role) progress(payload []byte, signatures []Signature, good verified) Progress {
 	p := Progress{Threshold: r.Threshold}
-	for _, k := range r.Keys {
-		i := slices.IndexFunc(signatures, func(s Signature) bool { return s.KeyID == k.ID })
-		if i < 0 {
-			p.Missing = append(p.Missing, k)
-		} else if good.holds(signatures[i]) {
-			p.Signed = append(p.Signed, k)
-		} else if err := k.verify(payload, signatures[i].Sig); err != nil {
-			p.Missing, p.Faults = append(p.Missing, k), append(p.Faults, err)
-		} else {
-			p.Signed = append(p.Signed, k)
+	p.Signed, p.Missing, p.Faults = Tally(r.Keys, func(k Key) string { return k.ID }, signatures, func(k Key, s Signature) error {
+		if good.holds(s) {
+			return nil
 		}
-	}
+		return k.verify(payload, s.Sig)
+	})
 	return p
 }
 

@@ -93,7 +93,7 @@ func ParseRoot(data []byte) (*Root, error) {
 }
 
 func parseRoot(data []byte) (*Root, error) {
-	whole, err := canonical(data)
+	whole, err := Canonical(data)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func canonicalOf(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return canonical(data)
+	return Canonical(data)
 }
 
 func (r *Root) read() error {

@@ -233,7 +233,7 @@ func ParseTargets(data []byte) (*Targets, error) {
 }
 
 func parseTargets(data []byte) (*Targets, error) {
-	whole, err := canonical(data)
+	whole, err := Canonical(data)
 	if err != nil {
 		return nil, err
 	}

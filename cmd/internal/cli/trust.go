@@ -20,7 +20,7 @@ func trustCommand(a *app) *cobra.Command {
 their own ssh-agent and when they have time; everything else is signed by the daemon with an online key, which an
 ssh-agent holds as well. Nothing is published before enough people have signed it.`,
 		trustInit(a), trustStatus(a), trustShow(a), trustSign(a), trustUpdate(a), trustOverride(a), trustCancel(a),
-		trustAdd(a), trustRemove(a), trustPublish(a), trustExport(a), trustImport(a))
+		trustAdd(a), trustRemove(a), trustPublish(a), trustExport(a), trustImport(a), trustVerify(a), trustClient(a))
 }
 
 // repositoryArgs names a repository on the command line.
