@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"status":  scriptStatus,
 			"await":   scriptAwait,
 			"formats": scriptFormats,
+			"port":    scriptPort,
 			"refusal": scriptRefusal, "badagent": scriptBadAgent,
 			"tap": scriptTap, "counter": scriptCounter, "contracts": scriptContracts,
 		},
@@ -195,6 +197,14 @@ func scriptAgent(ts *testscript.TestScript, neg bool, args []string) {
 	os.Remove(path)
 	start(ts, "agent", "SSH_AUTH_SOCK", "ssh-agent", "-D", "-a", path)
 	ts.Setenv("SSH_AUTH_SOCK", path)
+}
+
+// port NAME sets a variable to a TCP port of the loopback that nobody listens on.
+func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	ts.Check(l.Close())
 }
 
 // status N PROGRAM ARGS… runs a program and expects the exit status N.
