@@ -263,3 +263,18 @@ func (w *world) downloaded(want ...string) {
 		w.t.Fatalf("downloaded %q (%v), want %q", got, err, want)
 	}
 }
+
+// survey is what our client finds, beginning anew.
+func (w *world) survey(names ...string) Report {
+	w.t.Helper()
+	store := Memory{}
+	if err := Init(store, w.published["root"][0]); err != nil {
+		w.t.Fatal(err)
+	}
+	metadata, targets := must(NewWeb(w.url+"/metadata")), must(NewWeb(w.url+"/targets"))
+	report, err := must(New(store, metadata, today)).Survey(w.t.Context(), targets, names)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return report
+}
