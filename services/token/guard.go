@@ -61,11 +61,17 @@ func (g *Guard) Demands(method string) (bool, error) {
 	return demand.Cover(method), nil
 }
 
+// patience is how long a caller waits for its turn with a token: a process that was stopped in the middle of a use must not
+// make a daemon hang.
+const patience = 5 * time.Second
+
 // Check is [Store.Check] as a daemon answers it; see Spend.
 func (g *Guard) Check(ctx context.Context, text []byte, method, caller string) error {
 	if g == nil {
 		return refusal(method, ErrInvalid)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return g.answer(g.store.Check(ctx, text, method), text, method, caller)
 }
 
@@ -75,6 +81,8 @@ func (g *Guard) Spend(ctx context.Context, text []byte, method, caller string) e
 	if g == nil {
 		return refusal(method, ErrInvalid)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return g.answer(g.store.Spend(ctx, text, method, caller), text, method, caller)
 }
 

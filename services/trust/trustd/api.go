@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 // body is a JSON object of an answer.
@@ -25,8 +26,8 @@ func reply(w http.ResponseWriter, status int, b body) {
 
 // A route is one endpoint and method of the API of Repository Service for TUF 1.0.
 type route struct {
-	scope string // what a bearer token must allow; reading needs none
-	serve func(c *call) error
+	method ipc.Method // what it stands for among the CBOR methods
+	serve  func(c *call) error
 }
 
 // call is one request to the API.
@@ -39,30 +40,24 @@ type call struct {
 	data   []byte
 	member map[string]json.RawMessage // of the body
 	by     caller
+	charge func() error // spends a use of the token; nil if none is due
 }
 
 // maxBody bounds the body of a request in bytes: a list of some ten thousand artifacts.
 const maxBody = 16 << 20
 
 func (s *Server) routes() map[string]route {
-	const (
-		bootstrap = "write:bootstrap"
-		settings  = "write:settings"
-		metadata  = "write:metadata"
-		signing   = "write:metadata_sign"
-		stop      = "delete:metadata_sign"
-		targets   = "write:targets"
-		remove    = "delete:targets"
-	)
 	return map[string]route{
-		"GET bootstrap": {"", getBootstrap}, "POST bootstrap": {bootstrap, postBootstrap},
-		"GET config": {"", getConfig}, "PUT config": {settings, putConfig},
-		"POST metadata": {metadata, postMetadata}, "POST metadata/online": {metadata, postOnline},
-		"GET metadata/sign": {"", getSign}, "POST metadata/sign": {signing, postSign}, "PATCH metadata/sign": {signing, patchSign},
-		"DELETE metadata/sign": {stop, deleteSign}, "POST metadata/sign/delete": {stop, deleteSign},
-		"POST delegations": {metadata, postDelegations}, "PUT delegations": {metadata, postDelegations}, "POST delegations/delete": {metadata, deleteDelegations},
-		"POST artifacts": {targets, postArtifacts}, "POST artifacts/delete": {remove, deleteArtifacts}, "POST artifacts/publish": {targets, publishArtifacts},
-		"GET task": {"", getTask},
+		"GET bootstrap": {trust.Status, getBootstrap}, "POST bootstrap": {trust.Bootstrap, postBootstrap},
+		"GET config": {trust.Status, getConfig}, "PUT config": {trust.Configure, putConfig},
+		"POST metadata": {trust.Update, postMetadata}, "POST metadata/online": {trust.Force, postOnline},
+		"GET metadata/sign": {trust.Show, getSign}, "POST metadata/sign": {trust.AddTo, postSign}, "PATCH metadata/sign": {trust.Override, patchSign},
+		"DELETE metadata/sign": {trust.Cancel, deleteSign}, "POST metadata/sign/delete": {trust.Cancel, deleteSign},
+		"POST delegations": {trust.Delegate, postDelegations}, "PUT delegations": {trust.Delegate, postDelegations},
+		"POST delegations/delete": {trust.Undelegate, deleteDelegations},
+		"POST artifacts":          {trust.Add, postArtifacts}, "POST artifacts/delete": {trust.Remove, deleteArtifacts},
+		"POST artifacts/publish": {trust.Publish, publishArtifacts},
+		"GET task":               {trust.Status, getTask},
 	}
 }
 
@@ -79,11 +74,6 @@ func (s *Server) serveAPI(w http.ResponseWriter, q *http.Request, routes map[str
 		reply(w, status, body{"detail": detail})
 		return
 	}
-	if r.scope != "" && isRemote(q.Context()) {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		reply(w, http.StatusUnauthorized, body{"detail": "Failed to validate token"})
-		return
-	}
 	// The work goes on when the connection ends: it may be the daemon that leaves, and half a change is none.
 	c := &call{ctx: context.WithoutCancel(q.Context()), s: s, name: name, q: q, w: w, by: httpCaller(q.Context())}
 	if err := c.run(r); err != nil {
@@ -92,6 +82,9 @@ func (s *Server) serveAPI(w http.ResponseWriter, q *http.Request, routes map[str
 }
 
 func (c *call) run(r route) error {
+	if err := c.permit(r.method.Info()); err != nil {
+		return err
+	}
 	if c.q.Method != http.MethodGet {
 		data, err := io.ReadAll(http.MaxBytesReader(c.w, c.q.Body, maxBody))
 		if errors.As(err, new(*http.MaxBytesError)) {
@@ -187,6 +180,9 @@ type job struct {
 // submit does the job and answers as if it had been queued: that is how clients know the API. What went wrong is told in
 // the answer as well, so that nobody has to poll to learn of it (D6).
 func (c *call) submit(r *repository, j job) error {
+	if err := c.spend(); err != nil {
+		return err
+	}
 	id := newTask()
 	out, err := j.work(r, id)
 	if j.refuses != nil {
@@ -244,12 +240,15 @@ func matchOf(q *http.Request) string {
 	return match
 }
 
+// remoteKey is where the context of a request that came over TCP, where anybody may call, has the client's address.
 type remoteKey struct{}
 
-// isRemote reports whether a request came over TCP, where anybody may call.
 func isRemote(ctx context.Context) bool { return ctx.Value(remoteKey{}) != nil }
 
 func httpCaller(ctx context.Context) caller {
+	if address, ok := ctx.Value(remoteKey{}).(string); ok {
+		return caller{who: "HTTP from " + address}
+	}
 	if pid, ok := ctx.Value(pidKey{}).(int32); ok && pid > 0 {
 		return caller{who: fmt.Sprintf("process %d over HTTP", pid)}
 	}

@@ -179,6 +179,9 @@ func postSign(c *call) error {
 		return err
 	}
 	signature, hexErr := hex.DecodeString(sig.Sig)
+	if err := c.spend(); err != nil { // before anybody else's turn takes it along
+		return err
+	}
 	var q *signRequest
 	if r, err := c.s.repository(c.ctx, c.name, false); err == nil && hexErr == nil {
 		q = r.enqueue(role, trust.Signature{KeyID: sig.KeyID, Sig: signature}, c.by)

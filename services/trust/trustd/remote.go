@@ -15,26 +15,30 @@ const maxAnnouncement = 107
 const announcedFields = 6
 
 // unwrap tells a connection that a gateway carries from one of the user's own: the former begins with a line of the PROXY
-// protocol (supervisor.Gateway), and whoever is behind it is not known to be the user.
-func unwrap(c net.Conn) (conn net.Conn, remote bool, err error) {
+// protocol (supervisor.Gateway), and whoever is behind it, at the address remote, is not known to be the user.
+func unwrap(c net.Conn) (conn net.Conn, remote string, err error) {
 	const announcement = "PROXY "
 	in := bufio.NewReaderSize(c, 4096)
 	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
 	start, err := in.Peek(1)
 	if err == nil && start[0] == announcement[0] { // or POST, PUT, PATCH
 		start, err = in.Peek(len(announcement))
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
 	if string(start) == announcement {
 		line, err := in.ReadSlice('\n')
-		if err != nil || len(line) > maxAnnouncement || !strings.HasSuffix(string(line), "\r\n") || len(strings.Fields(string(line))) != announcedFields {
-			return nil, true, errors.New("a gateway announced a connection in a way that nobody knows")
+		fields := strings.Fields(string(line))
+		if err != nil || len(line) > maxAnnouncement || !strings.HasSuffix(string(line), "\r\n") || len(fields) != announcedFields {
+			return nil, "", errors.New("a gateway announced a connection in a way that nobody knows")
 		}
-		remote = true
+		remote = net.JoinHostPort(fields[2], fields[4])
+		if first, err := in.Peek(1); err != nil || first[0] == 0 {
+			return nil, "", errors.New("frames are for the user's own connections; HTTP is for all")
+		}
 	}
 	return buffered{c, in}, remote, c.SetReadDeadline(time.Time{})
 }

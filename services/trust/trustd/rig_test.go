@@ -28,6 +28,7 @@ import (
 	"github.com/lnk-suite/lnk/services/daemon"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/token"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -128,7 +129,7 @@ func (r *rig) hold(n byte) {
 
 func (r *rig) start() {
 	r.t.Helper()
-	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Dirs: r.dirs, Activity: new(activate.Activity), Getenv: r.getenv}
+	env := daemon.Env{Log: slog.New(slog.DiscardHandler), Dirs: r.dirs, Activity: new(activate.Activity), Tokens: token.NewGuard(r.dirs), Getenv: r.getenv}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.srv = New(ctx, Config{Env: env, Now: r.clock.Now})
 	srv := r.srv
@@ -219,6 +220,11 @@ func (a answer) at(path ...string) any {
 
 func (r *rig) http(method, path string, body any, headers ...string) answer {
 	r.t.Helper()
+	return r.request(r.t.Context(), method, path, body, headers...)
+}
+
+func (r *rig) request(ctx context.Context, method, path string, body any, headers ...string) answer {
+	r.t.Helper()
 	var data []byte
 	switch b := body.(type) {
 	case nil:
@@ -230,7 +236,7 @@ func (r *rig) http(method, path string, body any, headers ...string) answer {
 			r.t.Fatal(err)
 		}
 	}
-	q := httptest.NewRequest(method, path, bytes.NewReader(data))
+	q := httptest.NewRequestWithContext(ctx, method, path, bytes.NewReader(data))
 	for i := 0; i+1 < len(headers); i += 2 {
 		q.Header.Set(headers[i], headers[i+1])
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/lnk-suite/lnk/services/daemon"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/peer"
+	"github.com/lnk-suite/lnk/services/token"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -38,6 +39,7 @@ type Server struct {
 	agents   *agents
 	audit    *keys.AuditLog
 	outbox   *outbox
+	tokens   *token.Guard
 	rpc      ipc.Server
 	web      http.Handler
 	cancel   context.CancelFunc
@@ -58,7 +60,7 @@ func New(ctx context.Context, c Config) *Server {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{
-		dir: filepath.Join(c.Dirs.State, "trust"), now: c.Now, log: c.Log, activity: c.Activity, cancel: cancel,
+		dir: filepath.Join(c.Dirs.State, "trust"), now: c.Now, log: c.Log, activity: c.Activity, tokens: c.Tokens, cancel: cancel,
 		agents:       &agents{dirs: c.Dirs, getenv: c.Getenv, last: map[peer.ID]keys.Agent{}},
 		audit:        &keys.AuditLog{Path: c.Dirs.AuditLog()},
 		repositories: map[string]*repository{},

@@ -71,7 +71,7 @@ func TestOneSocket(t *testing.T) {
 	const gateway = "PROXY TCP4 127.0.0.1 127.0.0.1 1234 8080\r\n"
 	for text, want := range map[string]string{
 		get: "HTTP/1.1 200 OK", post: "HTTP/1.1 202 Accepted", gateway + get: "HTTP/1.1 200 OK", gateway + post: "HTTP/1.1 401 Unauthorized",
-		"garbage\r\n\r\n": "HTTP/1.1 400", "PROXY me\r\n": "", "PROXY " + strings.Repeat("x", 200) + "\r\n" + get: "",
+		"garbage\r\n\r\n": "HTTP/1.1 400", gateway + "\x00\x00\x00\x1f\xa2\x00": "", "PROXY me\r\n": "", "PROXY " + strings.Repeat("x", 200) + "\r\n" + get: "",
 	} {
 		if got := exchange(t, path, text); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%.30q: %.60q, want %q", text, got, want)

@@ -20,13 +20,13 @@ import (
 // serveHTTP serves one connection that speaks HTTP/1.1. When the daemon leaves, activate ends the input: the request that
 // is being served is answered, as its work does not depend on the connection.
 func (s *Server) serveHTTP(ctx context.Context, c *activate.Conn) {
-	conn, remote, err := unwrap(c)
+	conn, remote, err := unwrap(c) // the address of who is behind a gateway
 	if err != nil {
 		return
 	}
 	ctx = context.WithValue(ctx, pidKey{}, c.Cred.PID)
-	if remote {
-		ctx = context.WithValue(ctx, remoteKey{}, true)
+	if remote != "" {
+		ctx = context.WithValue(ctx, remoteKey{}, remote)
 	}
 	l := &oneConn{conn: conn, closed: make(chan struct{})}
 	server := http.Server{
