@@ -5,26 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
-
-	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
-// NamesMember is the member of a root document that gives keys the names of their holders, by key id. It has no force:
-// it only helps people to see who is meant.
-const NamesMember = "x-lnk-names"
-
-// Names returns the names that root gives to keys, by key id.
-func (r *Root) Names() map[string]string {
-	names := map[string]string{}
-	if data, ok := r.Extra(NamesMember); ok {
-		_ = json.Unmarshal(data, &names) // of another form: no names
-	}
-	return names
-}
-
 // Spec returns what root says, as a beginning for the next version. Members of the document that this package does not
-// know are left out, but for those named x-.
+// know are left out, but for those named x-. Names of keys move to NamesMember.
 func (r *Root) Spec() RootSpec {
 	spec := RootSpec{Version: r.Version(), Expires: r.Expires(), Snapshot: r.ConsistentSnapshot(), Roles: map[string]Role{}, Extra: map[string]json.RawMessage{}}
 	for _, name := range topLevelRoles {
@@ -35,13 +22,16 @@ func (r *Root) Spec() RootSpec {
 			spec.Extra[name] = data
 		}
 	}
+	if names := r.Names(); len(names) > 0 {
+		withNames(spec.Extra, names)
+	}
 	return spec
 }
 
 // DiffRoots says in words what next changes against previous, which is nil for a first version: one line each, for whoever
 // is to sign it.
 func DiffRoots(previous, next *Root) []string {
-	names := next.Names()
+	names := names(previous, next)
 	if previous == nil {
 		lines := []string{fmt.Sprintf("root version %d, the first", next.Version())}
 		for _, role := range topLevelRoles {
@@ -53,11 +43,6 @@ func DiffRoots(previous, next *Root) []string {
 		}
 		return append(lines, "expires "+next.Expires().Format(time.RFC3339))
 	}
-	for id, name := range previous.Names() {
-		if _, ok := names[id]; !ok {
-			names[id] = name
-		}
-	}
 	lines := []string{fmt.Sprintf("root version %d, after %d", next.Version(), previous.Version())}
 	for _, role := range topLevelRoles {
 		lines = append(lines, diffRole(role, previous.Role(role), next.Role(role), names)...)
@@ -65,7 +50,7 @@ func DiffRoots(previous, next *Root) []string {
 	if !previous.Expires().Equal(next.Expires()) {
 		lines = append(lines, fmt.Sprintf("expires %s, was %s", next.Expires().Format(time.RFC3339), previous.Expires().Format(time.RFC3339)))
 	}
-	return append(lines, diffExtra(previous, next)...)
+	return slices.Concat(lines, diffNames(previous, next), diffExtra(previous, next))
 }
 
 func diffRole(name string, old, new Role, names map[string]string) (lines []string) {
@@ -89,17 +74,6 @@ func (r Role) holds(key Key) bool {
 	return slices.ContainsFunc(r.Keys, func(k Key) bool { return string(k.Public) == string(key.Public) })
 }
 
-func describeKey(k Key, names map[string]string) string {
-	text := k.ID
-	if id, err := peer.FromPublicKey(k.Public); err == nil {
-		text = string(id)
-	}
-	if name := names[k.ID]; name != "" {
-		return fmt.Sprintf("%s (%q)", text, name)
-	}
-	return text
-}
-
 func diffExtra(previous, next *Root) (lines []string) {
 	old, new := previous.Spec().Extra, next.Spec().Extra
 	all := maps.Clone(old)
@@ -107,15 +81,33 @@ func diffExtra(previous, next *Root) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a, b := old[name], new[name]
 		switch {
+		case name == NamesMember && areNames(a) && areNames(b): // told where the keys are, or by diffNames
 		case a == nil:
-			lines = append(lines, fmt.Sprintf("%s is new: %s", name, b))
+			lines = append(lines, fmt.Sprintf("%q is new: %s", name, visible(b)))
 		case b == nil:
-			lines = append(lines, name+" is gone")
+			lines = append(lines, fmt.Sprintf("%q is gone", name))
 		case !sameJSON(a, b):
-			lines = append(lines, fmt.Sprintf("%s is %s, was %s", name, b, a))
+			lines = append(lines, fmt.Sprintf("%q is %s, was %s", name, visible(b), visible(a)))
 		}
 	}
 	return lines
+}
+
+// visible is JSON in which everything that a terminal might not show, or might obey, is escaped.
+func visible(data json.RawMessage) string {
+	var b strings.Builder
+	for _, r := range string(data) {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
+
+func areNames(member json.RawMessage) bool {
+	return member == nil || json.Unmarshal(member, new(map[string]string)) == nil
 }
 
 func sameJSON(a, b json.RawMessage) bool {
@@ -124,7 +116,8 @@ func sameJSON(a, b json.RawMessage) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// DiffTargets says in words what next changes against previous, which is nil for a first version.
+// DiffTargets says in words what next changes against previous, which is nil for a first version: with hashes, so that who
+// signs can compare them with those of the files.
 func DiffTargets(previous, next *Targets) []string {
 	old := map[string]Target{}
 	lines := []string{fmt.Sprintf("version %d", next.Version())}
@@ -137,21 +130,79 @@ func DiffTargets(previous, next *Targets) []string {
 		was, ok := old[path]
 		switch {
 		case !ok:
-			lines = append(lines, fmt.Sprintf("adds %s, %d bytes", path, new[path].Length))
+			lines = append(lines, fmt.Sprintf("adds %q, %s", path, new[path]))
 		case !sameTarget(was, new[path]):
-			lines = append(lines, fmt.Sprintf("replaces %s, %d bytes", path, new[path].Length))
+			lines = append(lines, fmt.Sprintf("replaces %q, %s; was %s", path, new[path], was))
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(old)) {
 		if _, ok := new[path]; !ok {
-			lines = append(lines, "removes "+path)
+			lines = append(lines, fmt.Sprintf("removes %q", path))
 		}
 	}
-	return append(lines, "expires "+next.Expires().Format(time.RFC3339))
+	if previous != nil && !previous.Expires().Equal(next.Expires()) {
+		return append(lines, fmt.Sprintf("expires %s, was %s", stamp(next.Expires()), stamp(previous.Expires())))
+	}
+	return append(lines, "expires "+stamp(next.Expires()))
+}
+
+// String describes the target for people.
+func (t Target) String() string {
+	text := fmt.Sprintf("%d bytes", t.Length)
+	for _, algorithm := range slices.Sorted(maps.Keys(t.Hashes)) {
+		text += ", " + algorithm + " " + t.Hashes[algorithm]
+	}
+	if len(t.Custom) > 0 {
+		text += ", custom " + visible(t.Custom)
+	}
+	return text
 }
 
 func sameTarget(a, b Target) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && sameJSON(x, y)
+}
+
+// DiffDelegations says in words what is left to a role by next, against previous, which is nil if nothing was.
+func DiffDelegations(previous, next *Delegation) (lines []string) {
+	old := Delegation{}
+	if previous != nil {
+		old = *previous
+	}
+	for _, path := range next.Paths {
+		if !slices.Contains(old.Paths, path) {
+			lines = append(lines, fmt.Sprintf("%s may speak for %q", next.Name, path))
+		}
+	}
+	for _, path := range old.Paths {
+		if !slices.Contains(next.Paths, path) {
+			lines = append(lines, fmt.Sprintf("%s may not speak for %q any more", next.Name, path))
+		}
+	}
+	lines = append(lines, diffRole(next.Name, old.role(), next.role(), next.names())...)
+	if previous == nil && next.Terminating || previous != nil && next.Terminating != previous.Terminating {
+		lines = append(lines, map[bool]string{true: "clients look no further for its paths", false: "clients look further for its paths"}[next.Terminating])
+	}
+	return lines
+}
+
+// role returns who signs, and no key if that is the online one.
+func (d Delegation) role() Role {
+	r := Role{Threshold: d.Threshold}
+	for _, id := range d.Peers {
+		r.Keys = append(r.Keys, Key{ID: string(id), Public: id.PublicKey()})
+	}
+	if len(r.Keys) == 0 {
+		r.Threshold = 0
+	}
+	return r
+}
+
+func (d Delegation) names() map[string]string {
+	names := map[string]string{}
+	for id, name := range d.Names {
+		names[string(id)] = name
+	}
+	return names
 }

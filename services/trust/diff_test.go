@@ -3,9 +3,12 @@ package trust
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
 func TestDiffRoots(t *testing.T) {
@@ -25,12 +28,12 @@ func TestDiffRoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines = strings.Join(DiffRoots(first, second), "\n")
-	for _, want := range []string{"root version 2, after 1", "root gains the key z6Mk", `("Eve")`, "root loses the key z6Mk", "root takes 1 signatures, took 2", "expires 2030-01-03T03:04:05Z, was 2030-01-02", NamesMember + " is new"} {
+	for _, want := range []string{"root version 2, after 1", "root gains the key z6Mk", `("Eve")`, "root loses the key z6Mk", "root takes 1 signatures, took 2", "expires 2030-01-03T03:04:05Z, was 2030-01-02"} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("no %q in\n%s", want, lines)
 		}
 	}
-	if strings.Contains(lines, "timestamp") || strings.Contains(lines, "x-test-note") {
+	if strings.Contains(lines, "timestamp") || strings.Contains(lines, "x-test-note") || strings.Contains(lines, NamesMember) {
 		t.Errorf("what stays is told:\n%s", lines)
 	}
 	delete(spec.Extra, "x-test-note")
@@ -39,7 +42,7 @@ func TestDiffRoots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Join(DiffRoots(second, third), "\n"); !strings.Contains(lines, "x-test-note is gone") || !strings.Contains(lines, NamesMember+` is "no map"`) {
+	if lines := strings.Join(DiffRoots(second, third), "\n"); !strings.Contains(lines, `"x-test-note" is gone`) || !strings.Contains(lines, `"x-lnk-names" is "no map"`) {
 		t.Error(lines)
 	}
 }
@@ -53,11 +56,87 @@ func TestDiffTargets(t *testing.T) {
 		return doc
 	}
 	one := make(1, map[string]Target{"stays": target(`{"a": 1}`), "goes": target(""), "changes": target("")})
-	two := make(2, map[string]Target{"stays": target(`{"a":1}`), "comes": target(""), "changes": target(`{"b":2}`)})
-	if got := strings.Join(DiffTargets(one, two), "; "); got != "version 2, after 1; replaces changes, 3 bytes; adds comes, 3 bytes; removes goes; expires 2030-01-02T03:04:05Z" {
-		t.Error(got)
+	two := make(2, map[string]Target{"stays": target(`{"a":1}`), "comes": target("{\"\u009b\":0}"), "changes": target(`{"b":2}`)})
+	const file = "3 bytes, sha256 " + sum
+	want := []string{
+		"version 2, after 1", `replaces "changes", ` + file + `, custom {"b":2}; was ` + file, `adds "comes", ` + file + `, custom {"\u009b":0}`, `removes "goes"`,
+		"expires 2030-01-02T03:04:05Z",
+	}
+	if got := DiffTargets(one, two); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 	if got := DiffTargets(nil, one); len(got) != 5 || got[0] != "version 1" {
 		t.Error(got)
+	}
+}
+
+// TestDiffDelegations tells in words what a role gains and loses.
+func TestDiffDelegations(t *testing.T) {
+	ann, ben, eve := peerOf(t, 1), peerOf(t, 2), peerOf(t, 3)
+	one := &Delegation{Name: "dev", Peers: []peer.ID{ann, ben}, Threshold: 2, Paths: []string{"a/*", "b/*"}, Names: map[peer.ID]string{ann: "Ann"}}
+	two := &Delegation{Name: "dev", Peers: []peer.ID{ann, eve}, Threshold: 1, Paths: []string{"b/*", "c/*"}, Terminating: true}
+	online := &Delegation{Name: "dev", Paths: []string{"b/*", "c/*"}, Terminating: true}
+	for _, test := range []struct {
+		previous, next *Delegation
+		want           []string
+	}{
+		{nil, one, []string{
+			`dev may speak for "a/*"`, `dev may speak for "b/*"`, "dev gains the key " + string(ann) + ` ("Ann")`, "dev gains the key " + string(ben),
+			"dev takes 2 signatures, took 0",
+		}},
+		{one, two, []string{
+			`dev may speak for "c/*"`, `dev may not speak for "a/*" any more`, "dev gains the key " + string(eve), "dev loses the key " + string(ben),
+			"dev takes 1 signatures, took 2", "clients look no further for its paths",
+		}},
+		{two, online, []string{"dev loses the key " + string(ann), "dev loses the key " + string(eve), "dev takes 0 signatures, took 1"}},
+		{one, one, nil},
+	} {
+		if got := DiffDelegations(test.previous, test.next); !slices.Equal(got, test.want) {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+func peerOf(t *testing.T, n byte) peer.ID {
+	id, err := peer.FromPublicKey(signer(n).PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestNames: a name travels with a key, in our member or as Repository Service for TUF writes it, into the next version.
+func TestNames(t *testing.T) {
+	first := newRoot(t, 1, 1, signers(1, 2))
+	id := keyIDOf(signer(1))
+	data := strings.Replace(string(first.Bytes()), `"keytype": "ed25519",`, `"keytype": "ed25519", "x-rstuf-key-name": "Ann",`, 2)
+	named, err := ParseRoot([]byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := named.Names(); got[id] != "Ann" {
+		t.Fatalf("%v in %s", got, data)
+	}
+	spec := named.Spec()
+	spec.Version = 2
+	second, err := NewRoot(spec)
+	if err != nil || second.Names()[id] != "Ann" {
+		t.Errorf("%v, %v", second.Names(), err)
+	}
+	if lines := strings.Join(DiffRoots(named, second), "\n"); strings.Contains(lines, "Ann") {
+		t.Errorf("a name that stays is told: %s", lines)
+	}
+	spec.Extra[NamesMember] = json.RawMessage(fmt.Sprintf(`{%q:"Bob"}`, id))
+	third, err := NewRoot(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Join(DiffRoots(named, third), "\n"); !strings.Contains(lines, `is called "Bob", was "Ann"`) {
+		t.Error(lines)
+	}
+	for _, s := range RootProcess(named, third).Signers() {
+		if s.KeyID == id && s.Name != "Bob" {
+			t.Errorf("%+v", s)
+		}
 	}
 }

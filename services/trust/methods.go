@@ -30,8 +30,8 @@ var (
 	Cancel = ipc.Unary[CancelArgs, Result]{Name: "trust.cancel", Access: ipc.Change, Short: "end a signing process"}
 	// Configure changes how long new versions are good.
 	Configure = ipc.Unary[ConfigureArgs, Result]{Name: "trust.configure", Access: ipc.Change, Short: "change for how many days new versions are good"}
-	// Force makes new versions of roles that are signed online.
-	Force = ipc.Unary[ForceArgs, Result]{Name: "trust.force", Access: ipc.Change, Short: "make new versions of roles that are signed online"}
+	// Force makes new versions of roles: those that are signed online are published, those that people sign wait for them.
+	Force = ipc.Unary[ForceArgs, Result]{Name: "trust.force", Access: ipc.Change, Short: "make new versions of roles other than root"}
 	// Delegate leaves paths to a role.
 	Delegate = ipc.Unary[DelegateArgs, Result]{Name: "trust.delegate", Access: ipc.Change, Short: "leave some paths to a role"}
 	// Undelegate takes them back.
@@ -88,6 +88,8 @@ type Delegation struct {
 	Paths       []string  `cbor:"3,keyasint" json:"paths" help:"patterns of paths"`
 	Terminating bool      `cbor:"4,keyasint,omitempty" json:"terminating,omitempty" help:"clients look no further"`
 	Days        int       `cbor:"5,keyasint,omitempty" json:"days,omitempty" help:"how long versions are good"`
+
+	Names map[peer.ID]string `cbor:"6,keyasint,omitempty" json:"names,omitempty" help:"what people call who signs"`
 }
 
 // UpdateArgs proposes a root.
@@ -105,6 +107,7 @@ type SignArgs struct {
 	KeyID      string `cbor:"2,keyasint" json:"keyid" help:"TUF key id"`
 	Signature  []byte `cbor:"3,keyasint" json:"signature" help:"64 bytes"`
 	Agent      string `cbor:"4,keyasint,omitempty" json:"agent,omitempty" help:"socket of the ssh-agent to ask first for the online key"`
+	Match      string `cbor:"5,keyasint,omitempty" json:"match,omitempty" help:"digest of what was signed; refused if another document is pending by now"`
 }
 
 // OverrideArgs replaces what is pending.
@@ -129,11 +132,12 @@ type ConfigureArgs struct {
 	Expiration map[string]int `cbor:"1,keyasint" json:"-" help:"days by role"`
 }
 
-// ForceArgs names roles that are signed online.
+// ForceArgs names roles other than root.
 type ForceArgs struct {
-	Repository string   `cbor:"0,keyasint,omitempty" json:"repository,omitempty" help:"<NAME> of the repository (default: default)"`
-	Roles      []string `cbor:"1,keyasint,omitempty" json:"roles,omitempty" arg:"[ROLE...]" help:"all if none is given"`
-	Agent      string   `cbor:"2,keyasint,omitempty" json:"agent,omitempty" help:"socket of the ssh-agent to ask first for the online key"`
+	Repository string     `cbor:"0,keyasint,omitempty" json:"repository,omitempty" help:"<NAME> of the repository (default: default)"`
+	Roles      []string   `cbor:"1,keyasint,omitempty" json:"roles,omitempty" arg:"[ROLE...]" help:"all that are signed online if none is given"`
+	Agent      string     `cbor:"2,keyasint,omitempty" json:"agent,omitempty" help:"socket of the ssh-agent to ask first for the online key"`
+	Deadline   *time.Time `cbor:"3,keyasint,omitempty" json:"-" help:"when the processes of roles that people sign end if signatures are missing"`
 }
 
 // DelegateArgs adds or changes delegations.
@@ -141,6 +145,7 @@ type DelegateArgs struct {
 	Repository  string       `cbor:"0,keyasint,omitempty" json:"repository,omitempty" help:"<NAME> of the repository (default: default)"`
 	Delegations []Delegation `cbor:"1,keyasint" json:"-" help:"roles to leave paths to"`
 	Agent       string       `cbor:"2,keyasint,omitempty" json:"agent,omitempty" help:"socket of the ssh-agent to ask first for the online key"`
+	Deadline    *time.Time   `cbor:"3,keyasint,omitempty" json:"-" help:"when the processes end if signatures are missing"`
 }
 
 // UndelegateArgs names roles.
@@ -207,6 +212,7 @@ type StatusResult struct {
 	Expiration map[string]int `cbor:"6,keyasint,omitempty" json:"expiration,omitempty" help:"days by role"`
 	Bins       int            `cbor:"7,keyasint,omitempty" json:"bins,omitempty" help:"number of hash bins"`
 	Root       []byte         `cbor:"8,keyasint,omitempty" json:"root,omitempty" help:"the newest published root document"`
+	Delegated  []Delegation   `cbor:"9,keyasint,omitempty" json:"delegated,omitempty" help:"roles that paths are left to, in the order in which clients ask them"`
 }
 
 // RoleStatus is one published role.
@@ -244,6 +250,8 @@ type ShowResult struct {
 	Pending  PendingRole `cbor:"0,keyasint" json:"pending" help:"who signed, who is missing"`
 	Metadata []byte      `cbor:"1,keyasint" json:"metadata" help:"the document with the signatures so far"`
 	Previous []byte      `cbor:"2,keyasint,omitempty" json:"previous,omitempty" help:"the published version before"`
+	Leaves   *Delegation `cbor:"3,keyasint,omitempty" json:"leaves,omitempty" help:"what publishing it leaves to the role; nothing if that does not change"`
+	Left     *Delegation `cbor:"4,keyasint,omitempty" json:"left,omitempty" help:"what is left to the role now"`
 }
 
 // ArtifactsResult lists artifacts.

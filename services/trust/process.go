@@ -173,17 +173,22 @@ func (p Process) missing() (names []string) {
 	return names
 }
 
-// Signers lists whose signatures matter: those who count for the version before first.
+// Signers lists whose signatures matter: those who count for the version before first. Those of a root have the names that it
+// gives them.
 func (p Process) Signers() []Signer {
 	var list []Signer
+	var called map[string]string
+	if root, ok := p.doc.(*Root); ok {
+		called = names(p.base, root)
+	}
 	progress := p.Progress()
 	if progress.Previous != nil {
-		list = addSigners(list, *progress.Previous, func(s *Signer) { s.Old = true })
+		list = addSigners(list, *progress.Previous, called, func(s *Signer) { s.Old = true })
 	}
-	return addSigners(list, progress.Own, func(s *Signer) { s.New = true })
+	return addSigners(list, progress.Own, called, func(s *Signer) { s.New = true })
 }
 
-func addSigners(list []Signer, p Progress, mark func(*Signer)) []Signer {
+func addSigners(list []Signer, p Progress, called map[string]string, mark func(*Signer)) []Signer {
 	add := func(k Key, signed bool) {
 		id, err := peer.FromPublicKey(k.Public)
 		if err != nil {
@@ -191,7 +196,7 @@ func addSigners(list []Signer, p Progress, mark func(*Signer)) []Signer {
 		}
 		i := slices.IndexFunc(list, func(s Signer) bool { return s.Peer == id })
 		if i < 0 {
-			list = append(list, Signer{Peer: id, KeyID: k.ID})
+			list = append(list, Signer{Peer: id, KeyID: k.ID, Name: called[k.ID]})
 			i = len(list) - 1
 		}
 		list[i].Signed = list[i].Signed || signed

@@ -58,8 +58,9 @@ type TargetsSpec struct {
 	Version   int64
 	Expires   time.Time // kept to the second
 	Targets   map[string]Target
-	Delegated []Delegated // in order of preference
-	Bins      *Bins       // instead of Delegated
+	Delegated []Delegated       // in order of preference
+	Bins      *Bins             // instead of Delegated
+	Names     map[string]string // what people call the keys of Delegated, by key id
 }
 
 // Targets is targets metadata. It never changes; signing makes another.
@@ -200,6 +201,9 @@ func (s TargetsSpec) metadata() metadata.TargetsType {
 		m.Targets[path] = file
 	}
 	m.Delegations = s.delegations()
+	if len(s.Names) > 0 {
+		m.UnrecognizedFields = map[string]any{NamesMember: s.Names}
+	}
 	return m
 }
 
@@ -290,6 +294,9 @@ func readTargets(m *metadata.TargetsType) (TargetsSpec, error) {
 			t.Custom = *file.Custom
 		}
 		spec.Targets[path] = t
+	}
+	if m.Delegations != nil {
+		spec.Names = namesIn(m.UnrecognizedFields, m.Delegations.Keys)
 	}
 	return spec, readDelegations(m.Delegations, &spec)
 }

@@ -191,9 +191,12 @@ func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
 	<-b.ended
 }
 
-// agent runs an ssh-agent until the script ends and sets SSH_AUTH_SOCK.
+// agent [SOCKET] runs an ssh-agent until the script ends and sets SSH_AUTH_SOCK.
 func scriptAgent(ts *testscript.TestScript, neg bool, args []string) {
 	path := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "agent.sock")
+	if len(args) == 1 {
+		path = ts.MkAbs(args[0])
+	}
 	os.Remove(path)
 	start(ts, "agent", "SSH_AUTH_SOCK", "ssh-agent", "-D", "-a", path)
 	ts.Setenv("SSH_AUTH_SOCK", path)

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -26,8 +25,8 @@ type trustInitArgs struct {
 	Online    string   `json:"online" help:"the <KEY> with which the daemon signs the rest"`
 	Days      int      `json:"days" help:"for how many days root and targets are good"`
 	Fresh     int      `json:"fresh" help:"for how many days snapshot, timestamp and bins are good; they are renewed by themselves"`
-	Bins      int      `json:"bins" help:"number of hash bins that share the artifacts"`
-	Deadline  string   `json:"deadline" help:"drop the whole if it is not signed within this <TIME>, e.g. 168h"`
+	Bins      int      `json:"bins" help:"number of hash bins that share the artifacts; 0 for none: roles get paths by lnk trust delegate"`
+	Deadline  deadline `json:"deadline" help:"drop the whole if it is not signed within this <TIME>, e.g. 168h or 7d, or by this date"`
 }
 
 func trustInit(a *app) *cobra.Command {
@@ -54,28 +53,12 @@ func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, 
 	if root, err = a.signRoot(ctx, root, nil); err != nil {
 		return trust.Result{}, err
 	}
-	deadline, err := readDeadline(args.Deadline)
-	if err != nil {
-		return trust.Result{}, err
-	}
 	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
 		return trust.Bootstrap.Call(ctx, c, trust.BootstrapArgs{
-			Repository: args.Repository, Root: root.Bytes(), Expiration: days, Bins: args.Bins, Deadline: deadline, Agent: a.agentPath(),
+			Repository: args.Repository, Root: root.Bytes(), Expiration: days, Bins: args.Bins, Deadline: args.Deadline.end(), Agent: a.agentPath(),
 		})
 	})
-}
-
-func readDeadline(text string) (*time.Time, error) {
-	if text == "" {
-		return nil, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return nil, ipc.Errorf(ipc.BadRequest, "--deadline %q is no time such as 48h", text)
-	}
-	until := time.Now().Add(d).UTC().Truncate(time.Second)
-	return &until, nil
 }
 
 // rootChange is what a command line wants to be different in root.
@@ -114,9 +97,15 @@ func (c rootChange) apply(spec trust.RootSpec) (*trust.Root, error) {
 	}
 	spec.Roles[trust.RoleRoot] = role
 	if c.Online != "" {
-		key, _, err := readTrustKey(c.Online)
+		key, name, err := readTrustKey(c.Online)
 		if err != nil {
 			return nil, err
+		}
+		for _, old := range spec.Roles[trust.RoleTimestamp].Keys {
+			delete(names, old.ID)
+		}
+		if name != "" {
+			names[key.ID] = name
 		}
 		for _, name := range []string{trust.RoleTargets, trust.RoleSnapshot, trust.RoleTimestamp} {
 			spec.Roles[name] = trust.Role{Keys: []trust.Key{key}, Threshold: 1}
@@ -202,7 +191,7 @@ func (a *app) signRoot(ctx context.Context, root, previous *trust.Root) (*trust.
 type trustUpdateArgs struct {
 	repositoryArgs
 	rootChange
-	Deadline string `json:"deadline" help:"drop the proposal if it is not signed within this <TIME>, e.g. 168h"`
+	Deadline deadline `json:"deadline" help:"drop the proposal if it is not signed within this <TIME>, e.g. 168h or 7d, or by this date"`
 }
 
 func trustUpdate(a *app) *cobra.Command {
@@ -216,10 +205,6 @@ func trustUpdate(a *app) *cobra.Command {
 }
 
 func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Result, error) {
-	deadline, err := readDeadline(args.Deadline)
-	if err != nil {
-		return trust.Result{}, err
-	}
 	previous, err := a.publishedRoot(ctx, args.Repository)
 	if err != nil {
 		return trust.Result{}, err
@@ -237,7 +222,7 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 		return trust.Result{}, err
 	}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.Update.Call(ctx, c, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: deadline, Agent: a.agentPath()})
+		return trust.Update.Call(ctx, c, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: args.Deadline.end(), Agent: a.agentPath()})
 	})
 }
 
@@ -297,68 +282,4 @@ func trustCancel(a *app) *cobra.Command {
 			})
 		},
 	}.command(a)
-}
-
-type trustSignArgs struct {
-	trustRoleArgs
-	Yes bool `json:"yes" help:"do not ask"`
-}
-
-func trustSign(a *app) *cobra.Command {
-	return verb[trustSignArgs, trust.Result]{
-		name: "sign", short: "sign what waits for signatures, after looking at it",
-		long:   "Sign shows what the pending version of ROLE (root if not given) changes, asks, and then signs exactly that with every key that is\nmissing and that your agent holds. The last signature that was missing publishes it.",
-		cannot: "sign", exits: append([]int{exitInterrupted}, trustExits...), defaults: trustSignArgs{trustRoleArgs: trustRoleArgs{repositoryArgs: usualRepository}},
-		run: a.trustSign, text: printTrustResult,
-	}.command(a)
-}
-
-func (a *app) trustSign(ctx context.Context, args trustSignArgs) (trust.Result, error) {
-	shown, err := a.trustShown(ctx, args.trustRoleArgs)
-	if err != nil {
-		return trust.Result{}, err
-	}
-	signers := a.heldSigners(ctx, shown.Pending)
-	if len(signers) == 0 {
-		return trust.Result{}, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint("lnk trust show lists them; add yours with lnk key add")
-	}
-	if err := printShown(a.Stderr, shown); err != nil {
-		return trust.Result{}, err
-	}
-	if !args.Yes {
-		if err := confirm(fmt.Sprintf("sign %s version %d?", shown.Pending.Role, shown.Pending.Version)); err != nil {
-			return trust.Result{}, err
-		}
-	}
-	var result trust.Result
-	for _, s := range signers {
-		sig, err := a.trustSignature(ctx, shown, s)
-		if err != nil {
-			return result, err
-		}
-		if result, err = a.bring(ctx, args.Repository, shown.Pending.Role, s.KeyID, sig); err != nil || result.Complete {
-			return result, err
-		}
-	}
-	return result, nil
-}
-
-// trustSignature signs the parsed document, never bytes that came from elsewhere.
-func (a *app) trustSignature(ctx context.Context, shown trustShown, s trust.Signer) ([]byte, error) {
-	agent, err := a.agentOfCurrent(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dirs, err := a.dirs()
-	if err != nil {
-		return nil, err
-	}
-	audit := &keys.AuditLog{Path: dirs.AuditLog()}
-	return audit.Audited(agent.Signer(s.Peer), "tuf:"+shown.Pending.Role, "lnk trust sign").Sign(ctx, shown.document.Payload())
-}
-
-func (a *app) bring(ctx context.Context, repository, role, keyID string, sig []byte) (trust.Result, error) {
-	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.AddTo.Call(ctx, c, trust.SignArgs{Repository: repository, Role: role, KeyID: keyID, Signature: sig, Agent: a.agentPath()})
-	})
 }

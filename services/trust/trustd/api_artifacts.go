@@ -147,7 +147,7 @@ func postDelegations(c *call) error {
 		return c.submit(r, job{
 			task: "metadata_delegation", accepted: accepted, done: "Metadata Delegation Processed", failed: "Metadata Delegation Failed",
 			work: func(r *repository, _ string) (outcome, error) {
-				return r.delegate(c.ctx, online(roles, onlineKey(r.root)), days, c.by)
+				return r.delegate(c.ctx, online(roles, onlineKey(r.root)), days, moment(nil), c.by)
 			},
 			details: delegationDetails,
 		})

@@ -80,6 +80,7 @@ type apiDelegations struct {
 		Value  struct {
 			Public string `json:"public"`
 		} `json:"keyval"`
+		Name string `json:"x-rstuf-key-name"`
 	} `json:"keys"`
 	Roles []apiRole `json:"roles"`
 }
@@ -105,7 +106,7 @@ func (a apiDelegations) read() ([]delegation, map[string]int, error) {
 		if len(role.Paths) == 0 || slices.Contains(role.Paths, "") {
 			return nil, nil, invalid("value_error", "Value error, at least one path that is not empty", "body", "delegations", "roles", "paths")
 		}
-		d := delegation{Name: role.Name, Threshold: max(role.Threshold, 1), Paths: role.Paths, Terminating: role.Terminating}
+		d := delegation{Name: role.Name, Threshold: max(role.Threshold, 1), Paths: role.Paths, Terminating: role.Terminating, Names: map[string]string{}}
 		for _, id := range role.KeyIDs {
 			key, ok := a.Keys[id]
 			pub, err := hex.DecodeString(key.Value.Public)
@@ -113,6 +114,7 @@ func (a apiDelegations) read() ([]delegation, map[string]int, error) {
 				return nil, nil, invalid("value_error", fmt.Sprintf("Value error, key %.64s is not there, or no ed25519 key", id), "body", "delegations", "keys")
 			}
 			d.Keys = append(d.Keys, pub)
+			d.call(pub, key.Name)
 		}
 		if role.Days > 0 {
 			days[role.Name] = role.Days

@@ -153,7 +153,7 @@ func (r *repository) topWith(unpublished []delegation) ([]byte, error) {
 	spec := r.edition.targets.Spec()
 	spec.Version++
 	var err error
-	if spec.Delegated, err = delegatedBy(r.root, list); err != nil {
+	if spec.Delegated, spec.Names, err = delegatedBy(r.root, list); err != nil {
 		return nil, err
 	}
 	top, err := trust.NewTargets(spec)
@@ -184,7 +184,7 @@ func postSign(c *call) error {
 	}
 	var q *signRequest
 	if r, err := c.s.repository(c.ctx, c.name, false); err == nil && hexErr == nil {
-		q = r.enqueue(role, trust.Signature{KeyID: sig.KeyID, Sig: signature}, c.by)
+		q = r.enqueue(role, trust.Signature{KeyID: sig.KeyID, Sig: signature}, "", c.by)
 	}
 	return c.with(func(r *repository) error {
 		if phase := r.state.phase(); phase == phaseNone && (q == nil || !q.settled) {

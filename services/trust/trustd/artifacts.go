@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/trust"
@@ -87,7 +88,8 @@ func (r *repository) artifacts(ctx context.Context, req artifactsRequest, by cal
 	if req.stage {
 		return out, r.commit(next, nil)
 	}
-	_, err := r.release(ctx, next, by)
+	roles, err := r.release(ctx, next, by)
+	r.await(&out, roles)
 	return out, err
 }
 
@@ -168,7 +170,8 @@ func (r *repository) release(ctx context.Context, next *state, by caller) ([]str
 	}
 	if len(groups) == 0 {
 		if !next.Staged.empty() {
-			return nil, ipc.Errorf(ipc.Conflict, "the artifacts wait: their roles are pending signatures already")
+			return nil, ipc.Errorf(ipc.Conflict, "the artifacts wait: their roles are pending signatures already").
+				WithHint("--stage keeps them until lnk trust publish; what is pending is ended with lnk trust sign ROLE or lnk trust cancel ROLE")
 		}
 		return nil, nil
 	}
@@ -195,13 +198,9 @@ func (r *repository) apply(ctx context.Context, next *state, groups map[string]*
 			c.contents[role] = targets
 			continue
 		}
-		spec := trust.TargetsSpec{Version: r.edition.snapshot.Versions[role] + 1, Expires: next.expiry(role, r.now()), Targets: targets}
-		doc, err := trust.NewTargets(spec)
-		if err != nil {
+		if drafts[role], err = r.propose(next, role, targets, time.Time{}, nil); err != nil {
 			return nil, err
 		}
-		drafts[role] = doc
-		next.await(r, role, doc, nil)
 	}
 	var err error
 	if len(c.contents) > 0 {
@@ -215,13 +214,6 @@ func (r *repository) apply(ctx context.Context, next *state, groups map[string]*
 		}
 	}
 	return slices.Sorted(maps.Keys(groups)), err
-}
-
-// await makes a document pending that the daemon itself has made.
-func (s *state) await(r *repository, role string, doc *trust.Targets, d *delegation) {
-	p := &pending{Data: doc.Bytes(), Task: newTask(), Since: r.now().UTC(), Delegation: d}
-	s.Pending[role] = p
-	s.tell(r.name, kindPending, r.event(role, doc, p))
 }
 
 // withTask notes in a target which request has added it, as Repository Service for TUF does when asked to.

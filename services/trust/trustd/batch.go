@@ -14,6 +14,7 @@ import (
 type signRequest struct {
 	role    string
 	sig     trust.Signature
+	match   string // digest of what was signed, or empty
 	by      caller
 	settled bool
 	out     outcome
@@ -22,8 +23,8 @@ type signRequest struct {
 
 // enqueue announces a signature, before its turn at the repository. Whoever has the next turn takes all that were announced,
 // so that two hundred people who sign at once wait for a few writes to the disk and not for two hundred.
-func (r *repository) enqueue(role string, sig trust.Signature, by caller) *signRequest {
-	q := &signRequest{role: role, sig: sig, by: by}
+func (r *repository) enqueue(role string, sig trust.Signature, match string, by caller) *signRequest {
+	q := &signRequest{role: role, sig: sig, match: match, by: by}
 	r.queueMu.Lock()
 	defer r.queueMu.Unlock()
 	r.queue = append(r.queue, q)
@@ -86,7 +87,7 @@ func (r *repository) gather(next *state, signed map[string]trust.Document, q *si
 	if newer := signed[q.role]; newer != nil {
 		doc = newer
 	}
-	doc, key, err := r.add(q.role, doc, p, q.sig)
+	doc, key, err := r.add(q.role, doc, p, q.sig, q.match)
 	if err != nil {
 		return keys.AuditRecord{}, err
 	}

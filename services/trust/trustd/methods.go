@@ -47,7 +47,7 @@ func (s *Server) handle(mux *ipc.Mux) {
 	})
 	trust.Force.Handle(mux, func(ctx context.Context, a trust.ForceArgs) (trust.Result, error) {
 		return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
-			return r.force(ctx, a.Roles, callerOf(ctx, a.Agent))
+			return r.renewRoles(ctx, a.Roles, moment(a.Deadline), callerOf(ctx, a.Agent))
 		})
 	})
 	trust.Undelegate.Handle(mux, func(ctx context.Context, a trust.UndelegateArgs) (trust.Result, error) {
@@ -74,7 +74,7 @@ func (s *Server) sign(ctx context.Context, a trust.SignArgs) (trust.Result, erro
 	}
 	// Others may depend on this call's turn, so it does not end with its caller.
 	ctx = context.WithoutCancel(ctx)
-	q := r.enqueue(orRoot(a.Role), trust.Signature{KeyID: a.KeyID, Sig: a.Signature}, callerOf(ctx, a.Agent))
+	q := r.enqueue(orRoot(a.Role), trust.Signature{KeyID: a.KeyID, Sig: a.Signature}, a.Match, callerOf(ctx, a.Agent))
 	return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) { return r.settle(ctx, q) })
 }
 
@@ -135,12 +135,13 @@ func (s *Server) bootstrap(ctx context.Context, a trust.BootstrapArgs) (trust.Re
 func readDelegations(list []trust.Delegation, days map[string]int) ([]delegation, error) {
 	var all []delegation
 	for _, d := range list {
-		one := delegation{Name: d.Name, Threshold: max(d.Threshold, 1), Paths: d.Paths, Terminating: d.Terminating}
+		one := delegation{Name: d.Name, Threshold: max(d.Threshold, 1), Paths: d.Paths, Terminating: d.Terminating, Names: map[string]string{}}
 		for _, id := range d.Peers {
 			if _, err := peer.Parse(string(id)); err != nil {
 				return nil, ipc.Errorf(ipc.BadRequest, "%w", err)
 			}
 			one.Keys = append(one.Keys, id.PublicKey())
+			one.call(id.PublicKey(), d.Names[id])
 		}
 		if d.Days > 0 {
 			days[d.Name] = d.Days
@@ -157,7 +158,7 @@ func (s *Server) delegate(ctx context.Context, a trust.DelegateArgs) (trust.Resu
 		return trust.Result{}, err
 	}
 	return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
-		return r.delegate(ctx, list, days, callerOf(ctx, a.Agent))
+		return r.delegate(ctx, list, days, moment(a.Deadline), callerOf(ctx, a.Agent))
 	})
 }
 
@@ -185,7 +186,7 @@ func (s *Server) listArtifacts(ctx context.Context, a trust.RepositoryArgs) (res
 			return err
 		}
 		for _, role := range slices.Sorted(maps.Keys(r.edition.snapshot.Versions)) {
-			if role == trust.RoleTargets {
+			if !r.inUse(role) {
 				continue
 			}
 			targets, err := r.contents(role)
@@ -217,6 +218,9 @@ func (s *Server) status(ctx context.Context, a trust.RepositoryArgs) (result tru
 		for _, role := range slices.Sorted(maps.Keys(r.drafts)) {
 			result.Pending = append(result.Pending, r.describe(role))
 		}
+		for _, d := range st.Settings.Delegated {
+			result.Delegated = append(result.Delegated, *st.inContract(d))
+		}
 		result.Roles, err = r.roles()
 		return err
 	})
@@ -240,6 +244,9 @@ func (r *repository) roles() ([]trust.RoleStatus, error) {
 	bins := trust.RoleStatus{Role: roleBins}
 	peoples := r.peoples()
 	for _, role := range slices.Sorted(maps.Keys(r.edition.snapshot.Versions)) {
+		if role != trust.RoleTargets && !r.inUse(role) {
+			continue
+		}
 		one := trust.RoleStatus{Role: role, Version: r.edition.snapshot.Versions[role], Expires: ends[role], People: peoples[role] != nil}
 		if r.state.Settings.Bins == 0 || role == trust.RoleTargets {
 			list = append(list, one)
@@ -262,6 +269,12 @@ func (s *Server) show(ctx context.Context, a trust.RoleArgs) (result trust.ShowR
 			return ipc.Errorf(ipc.NotFound, "nothing of %s waits for signatures in repository %s", role, r.name)
 		}
 		result.Pending, result.Metadata = r.describe(role), doc.Bytes()
+		if d := r.state.Pending[role].Delegation; d != nil {
+			result.Leaves = r.state.inContract(*d)
+		}
+		if d, known := r.state.Settings.delegation(role); known {
+			result.Left = r.state.inContract(d)
+		}
 		if role == trust.RoleRoot {
 			result.Previous = r.state.Root
 		} else if version := r.edition.snapshot.Versions[role]; version > 0 {
@@ -284,13 +297,18 @@ func (r *repository) describe(role string) trust.PendingRole {
 	if signing.Previous != nil {
 		d.Before = signing.Previous.Threshold
 	}
+	if to := r.delegationOf(role, p); to != nil {
+		for i, s := range d.Signers {
+			d.Signers[i].Name = to.Names[s.KeyID]
+		}
+	}
 	return d
 }
 
 // check refuses settings that no repository can have.
 func (s settings) check() error {
-	if (s.Bins > 0) == (len(s.Delegated) > 0) {
-		return ipc.Errorf(ipc.BadRequest, "Exactly one of 'bins' and 'delegations' must be set")
+	if s.Bins > 0 && len(s.Delegated) > 0 {
+		return ipc.Errorf(ipc.BadRequest, "with hash bins no roles can be delegated to")
 	}
 	if s.Bins != 0 && (s.Bins < 2 || s.Bins > 16384 || s.Bins&(s.Bins-1) != 0) {
 		return ipc.Errorf(ipc.BadRequest, "the number of hash bins must be a power of two from 2 to 16384, not %d", s.Bins)

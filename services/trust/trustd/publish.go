@@ -210,7 +210,7 @@ func (e *edit) buildTop() error {
 	e.versions[trust.RoleTargets]++
 	spec := trust.TargetsSpec{Version: e.versions[trust.RoleTargets], Expires: e.next.expiry(trust.RoleTargets, e.now), Bins: e.bins()}
 	var err error
-	if spec.Delegated, err = delegatedBy(e.root, e.next.Settings.Delegated); err != nil {
+	if spec.Delegated, spec.Names, err = delegatedBy(e.root, e.next.Settings.Delegated); err != nil {
 		return err
 	}
 	e.top, err = trust.NewTargets(spec)

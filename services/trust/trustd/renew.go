@@ -138,6 +138,60 @@ func (r *repository) peoples() map[string]trust.Document {
 	return all
 }
 
+// renewRoles makes new versions of roles: those that are signed online at once, those that people sign as proposals with the
+// same targets. No role: all that are signed online.
+func (r *repository) renewRoles(ctx context.Context, roles []string, deadline time.Time, by caller) (outcome, error) {
+	if err := r.finished(); err != nil {
+		return outcome{}, err
+	}
+	var online, people []string
+	for _, role := range roles {
+		if d, known := r.state.Settings.delegation(role); known && len(d.Keys) > 0 {
+			people = append(people, role)
+		} else {
+			online = append(online, role)
+		}
+	}
+	out := outcome{}
+	if len(online) > 0 || len(people) == 0 {
+		var err error
+		if out, err = r.force(ctx, online, by); err != nil {
+			return out, err
+		}
+	}
+	err := r.proposeSame(people, deadline)
+	r.await(&out, people)
+	return out, err
+}
+
+// proposeSame makes the next versions of roles that people sign, which only expire later.
+func (r *repository) proposeSame(roles []string, deadline time.Time) error {
+	if len(roles) == 0 {
+		return nil
+	}
+	next := r.state.clone()
+	drafts := map[string]*trust.Targets{}
+	for _, role := range roles {
+		if r.drafts[role] != nil {
+			return ipc.Errorf(ipc.Conflict, "role %s is pending signatures already", role)
+		}
+		targets, err := r.contents(role)
+		if err != nil {
+			return err
+		}
+		if drafts[role], err = r.propose(next, role, targets, deadline, nil); err != nil {
+			return err
+		}
+	}
+	if err := r.commit(next, nil); err != nil {
+		return err
+	}
+	for role, doc := range drafts {
+		r.drafts[role] = doc
+	}
+	return nil
+}
+
 // force makes new versions of roles signed online (rule R16): of a role and of those that name it. No role: all.
 func (r *repository) force(ctx context.Context, roles []string, by caller) (outcome, error) {
 	if err := r.finished(); err != nil {
@@ -156,7 +210,7 @@ func (r *repository) force(ctx context.Context, roles []string, by caller) (outc
 		case role == trust.RoleTargets || role == trust.RoleSnapshot || role == trust.RoleTimestamp, slices.Contains(r.onlineRoles(), role):
 			bump[role] = true
 		default:
-			return outcome{}, ipc.Errorf(ipc.BadRequest, "%s is not a role that is signed online", role)
+			return outcome{}, ipc.Errorf(ipc.BadRequest, "%s is not a role that is signed online", role).WithHint("for the next version of root: lnk trust update")
 		}
 	}
 	if len(roles) == 0 {

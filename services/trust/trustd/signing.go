@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -189,9 +188,13 @@ func (r *repository) draft(role string) (trust.Document, *pending, error) {
 	return doc, p, nil
 }
 
-// add returns doc with the signature, and whose it is. Whatever is wrong with it is "Invalid signature" to the API.
-func (r *repository) add(role string, doc trust.Document, p *pending, sig trust.Signature) (trust.Document, peer.ID, error) {
-	process, key, err := r.process(role, doc, p).Add(sig, "")
+// add returns doc with the signature, and whose it is. Whatever is wrong with it is "Invalid signature" to the API, which has
+// no match.
+func (r *repository) add(role string, doc trust.Document, p *pending, sig trust.Signature, match string) (trust.Document, peer.ID, error) {
+	process, key, err := r.process(role, doc, p).Add(sig, match)
+	if errors.Is(err, trust.ErrReplaced) {
+		return nil, "", r.inWords(role, doc, err)
+	}
 	if err != nil {
 		return nil, "", ipc.Errorf(ipc.CodeOf(err), "Invalid signature").WithHint(err.Error())
 	}
@@ -247,12 +250,10 @@ func (r *repository) awaitDelegated(next *state) (map[string]*trust.Targets, err
 			next.Settings.Delegated = append(next.Settings.Delegated, d)
 			continue
 		}
-		doc, err := trust.NewTargets(trust.TargetsSpec{Version: 1, Expires: next.expiry(d.Name, r.now())})
-		if err != nil {
+		var err error
+		if drafts[d.Name], err = r.propose(next, d.Name, nil, time.Time{}, &d); err != nil {
 			return nil, err
 		}
-		drafts[d.Name] = doc
-		next.await(r, d.Name, doc, &d)
 	}
 	return drafts, nil
 }
@@ -296,15 +297,22 @@ func (r *repository) acceptOverride(role string, data []byte, p *pending) (trust
 	return doc, r.checkPaths(role, doc, p)
 }
 
+// delegationOf returns what is left to a role, or will be when its pending document is published; nil for nothing.
+func (r *repository) delegationOf(role string, p *pending) *delegation {
+	if p.Delegation != nil {
+		return p.Delegation
+	}
+	if d, known := r.state.Settings.delegation(role); known {
+		return &d
+	}
+	return nil
+}
+
 // checkPaths refuses targets that the role may not speak for.
 func (r *repository) checkPaths(role string, doc *trust.Targets, p *pending) error {
-	d := p.Delegation
+	d := r.delegationOf(role, p)
 	if d == nil {
-		i := slices.IndexFunc(r.state.Settings.Delegated, func(d delegation) bool { return d.Name == role })
-		if i < 0 {
-			return ipc.Errorf(ipc.Conflict, "nothing is delegated to %s any more", role)
-		}
-		d = &r.state.Settings.Delegated[i]
+		return ipc.Errorf(ipc.Conflict, "nothing is delegated to %s any more", role)
 	}
 	for path := range doc.Spec().Targets {
 		if !d.matches(path) {

@@ -46,6 +46,8 @@ type delegation struct {
 	Threshold   int      `json:"threshold"`
 	Paths       []string `json:"paths"`
 	Terminating bool     `json:"terminating"`
+
+	Names map[string]string `json:"names,omitempty"` // what people call the keys, by key id
 }
 
 // pending is a document that waits for signatures.
