@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -112,6 +113,17 @@ func BenchmarkPipelined(b *testing.B) {
 				}
 				wg.Wait()
 			})
+		}
+	}
+}
+
+// BenchmarkBatch is the cost of one of many calls that are made together.
+func BenchmarkBatch(b *testing.B) {
+	c := testClient(b, serve(b, &Server{Mux: testMux()}))
+	b.ReportAllocs()
+	for _, err := range echo.Batch(context.Background(), c, slices.Values(make([][]byte, b.N))) {
+		if err != nil {
+			b.Fatal(err)
 		}
 	}
 }

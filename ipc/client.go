@@ -80,11 +80,16 @@ func (m Unary[A, R]) Call(ctx context.Context, c *Client, args A) (result R, err
 	if err != nil {
 		return result, err
 	}
+	return takeResult[R](c, m.Name, p)
+}
+
+// takeResult decodes the answer and gives p back.
+func takeResult[R any](c *Client, method string, p *pendingCall) (result R, err error) {
 	defer c.putCall(p)
 	if _, kept := any(result).([]byte); !kept {
 		defer p.answer.frame.put()
 	}
-	return decodeResult[R](m.Name, p.answer)
+	return decodeResult[R](method, p.answer)
 }
 
 // View is Call for large results: f gets the result, which, if R is []byte, is valid only until f returns. That saves an
@@ -154,24 +159,20 @@ func (c *Client) CallRaw(ctx context.Context, method string, arguments []byte) (
 // roundTrip sends p until it is answered, over as many connections as it takes. If it returns an error, p must not be
 // used again.
 func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) error {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(callTimeout)
-	}
-	p.size = p.out.size()
-	p.deadline, p.watched = deadline, !ok
-	if err := p.check(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
+	if err := p.prepare(ctx, time.Now()); err != nil {
 		return callError(err, method)
 	}
+	return c.persist(ctx, method, p)
+}
+
+// persist is roundTrip for a call that is prepared.
+func (c *Client) persist(ctx context.Context, method string, p *pendingCall) error {
 	for attempt := 0; ; attempt++ {
 		err := c.try(ctx, method, p)
 		if !errors.Is(err, errNotExecuted) {
 			return err
 		}
-		if err := pause(ctx, attempt, deadline); err != nil {
+		if err := pause(ctx, attempt, p.deadline); err != nil {
 			return callError(err, method)
 		}
 		p.detach()

@@ -56,11 +56,19 @@ func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCal
 	if p.out.body != nil {
 		defer func() { k.out.disown(p.end.Load(), p.out.body) }()
 	}
+	p.leads = true
 	if err := k.send(ctx, p); err != nil {
 		return callError(err, method)
 	}
-	k.lead(ctx, p)
-	if ctx.Done() == nil {
+	if p.leads {
+		k.lead(ctx, p, 0)
+	}
+	return k.await(ctx, method, p)
+}
+
+// await waits for the answer to p, or for the end of ctx.
+func (k *clientConn) await(ctx context.Context, method string, p *pendingCall) error {
+	if len(p.done) > 0 || ctx.Done() == nil {
 		return p.wait() // cheaper than a select
 	}
 	select {
@@ -97,23 +105,27 @@ func (k *clientConn) cancel(id uint32) { k.sendUrgent(id, nil) }
 // send registers p, queues its frame and flushes. When others are in flight, their callers are probably about to send as
 // well: letting them run first makes one system call of many.
 func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
-	others, err := k.register(ctx, p)
-	if err != nil {
-		return err
-	}
-	m := p.frame(k.client.ua, k.client.Token)
-	k.trace(m)
-	first, err := k.out.send(ctx, p.deadline, m)
-	if err != nil {
-		return k.unregister(p, err)
-	}
-	if first && others {
+	first, err := k.queue(ctx, p, time.Now())
+	if first && len(k.slots) > 1 {
 		runtime.Gosched()
 	}
 	if first {
 		k.out.flush()
 	}
-	return nil
+	return err
+}
+
+// queue registers p and queues its frame. If it reports first, the caller must flush soon.
+func (k *clientConn) queue(ctx context.Context, p *pendingCall, now time.Time) (first bool, err error) {
+	if err := k.register(ctx, p); err != nil {
+		return false, err
+	}
+	m := p.frame(k.client.ua, k.client.Token, now)
+	k.trace(m)
+	if first, err = k.out.send(ctx, p.deadline, m); err != nil {
+		return false, k.unregister(p, err)
+	}
+	return first, nil
 }
 
 // sendUrgent sends a cancel or a grant.
@@ -130,20 +142,19 @@ func (k *clientConn) trace(m outgoing) {
 	}
 }
 
-// register gives p an id, waiting while the connection has as many calls in flight as the daemon allows. It reports
-// whether there are others.
-func (k *clientConn) register(ctx context.Context, p *pendingCall) (others bool, err error) {
+// register gives p an id, waiting while the connection has as many calls in flight as the daemon allows.
+func (k *clientConn) register(ctx context.Context, p *pendingCall) error {
 	if err := k.takeSlot(ctx, p.deadline); err != nil {
-		return false, err
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.gone != nil {
 		<-k.slots
-		return false, k.gone
+		return k.gone
 	}
 	k.enterLocked(p)
-	return len(k.calls) > 1, nil
+	return nil
 }
 
 // takeSlot waits its turn: those who wait get the slots in the order in which they came.
@@ -153,6 +164,7 @@ func (k *clientConn) takeSlot(ctx context.Context, deadline time.Time) error {
 		return nil
 	default:
 	}
+	k.out.flush() // the slots may be taken by calls of ours that are not sent yet
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
@@ -192,7 +204,7 @@ func (k *clientConn) unregister(p *pendingCall, err error) error {
 	}
 	k.mu.Unlock()
 	if p.leads {
-		k.passTurn(nil)
+		k.passTurn(nil, 0)
 	}
 	if !mine {
 		return p.wait()

@@ -28,18 +28,19 @@ type connKey struct{}
 // A serverConn is the server's side of one connection. One goroutine reads; it runs inline handlers itself and starts a
 // goroutine for every other request.
 type serverConn struct {
-	srv    *Server
-	limits Limits
-	net    net.Conn
-	drain  <-chan struct{}
-	logs   bool            // every request is logged
-	parent context.Context // of the server
-	ctx    context.Context // of the handlers
-	cancel context.CancelFunc
-	in     frameReader
-	frame  *scratch // holds the request that is being read, if it is large, unless a task took it
-	out    *writer
-	peer   peerOnce
+	srv     *Server
+	limits  Limits
+	net     net.Conn
+	drain   <-chan struct{}
+	logs    bool            // every request is logged
+	parent  context.Context // of the server
+	ctx     context.Context // of the handlers
+	cancel  context.CancelFunc
+	in      frameReader
+	arrived time.Time // when the last read returned
+	frame   *scratch  // holds the request that is being read, if it is large, unless a task took it
+	out     *writer
+	peer    peerOnce
 
 	mu     sync.Mutex
 	flight map[requestID]*task // without final answer
@@ -73,10 +74,14 @@ func (k *serverConn) close() {
 // handlers; and whoever does not read the answers is not read from either, as they would pile up.
 func (k *serverConn) readRequests() error {
 	for {
-		if !k.in.buffered() {
+		more := k.in.buffered()
+		if !more {
 			_ = k.out.drain(k.ctx, time.Time{}, highWater) // a lost connection fails the read, too
 		}
 		frame, owner, err := k.in.next()
+		if !more {
+			k.arrived = time.Now()
+		}
 		if err == nil {
 			k.frame = owner
 			k.receive(frame)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,11 +66,14 @@ func aroundIdleExits(t *testing.T, book *ledger) {
 		t.Cleanup(func() { c.Close() })
 		for j := range callers {
 			wg.Go(func() {
-				for n := range calls {
+				for n := 0; n < calls; n++ {
 					method := []ipc.Unary[uint64, uint64]{enter, enterInline}[n%2]
 					id := uint64(i*callers+j)<<32 | uint64(n)
 					if got, err := method.Call(context.Background(), c, id); err != nil || got != id {
 						t.Errorf("call %x: %x, %v", id, got, err)
+					}
+					if n%30 == 0 {
+						n += batch(t, c, uint64(i*callers+j)<<32|uint64(n+1), 10)
 					}
 					time.Sleep(time.Duration(n%20) * 100 * time.Microsecond) // some gaps are about as long as the idle time
 				}
@@ -86,6 +90,22 @@ func aroundIdleExits(t *testing.T, book *ledger) {
 		}
 	}
 	t.Logf("%d instances", instances())
+}
+
+// batch makes n calls at once, with ids from first on.
+func batch(t *testing.T, c *ipc.Client, first uint64, n int) int {
+	ids := make([]uint64, n)
+	for i := range ids {
+		ids[i] = first + uint64(i)
+	}
+	i := 0
+	for got, err := range enter.Batch(context.Background(), c, slices.Values(ids)) {
+		if err != nil || got != ids[i] {
+			t.Errorf("call %x of a batch: %x, %v", ids[i], got, err)
+		}
+		i++
+	}
+	return i
 }
 
 // instancesBehind runs one instance of a server after the other until the test ends.

@@ -119,6 +119,13 @@ func (f *fields) readKey(c *cursor) {
 
 // parse reads a request envelope. If it fails, rq is set if it could be read, so that the request can be answered.
 func (r *request) parse(frame []byte) error {
+	if r.parseUsual(frame) {
+		return nil
+	}
+	return r.parseAny(frame)
+}
+
+func (r *request) parseAny(frame []byte) error {
 	*r = request{}
 	c := cursor{data: frame}
 	entries := c.openMap()
@@ -165,6 +172,13 @@ func (c *cursor) requestID() []byte {
 
 // parse reads a response envelope. If it fails, rq is set if it could be read.
 func (r *response) parse(frame []byte) error {
+	if r.parseUsual(frame) {
+		return nil
+	}
+	return r.parseAny(frame)
+}
+
+func (r *response) parseAny(frame []byte) error {
 	*r = response{}
 	c := cursor{data: frame}
 	entries := c.openMap()

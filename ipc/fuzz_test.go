@@ -120,3 +120,24 @@ func (s *slowReader) Read(p []byte) (int, error) {
 	s.b = s.b[n:]
 	return n, nil
 }
+
+// FuzzUsual holds the parsers of the usual layouts against the ones that know all: what the former read, the latter read
+// the same.
+func FuzzUsual(f *testing.F) {
+	seeds(f)
+	for _, size := range []int{0, 23, 24, 255, 256, 65535, 65536} {
+		payload := make([]byte, size)
+		f.Add((&request{ua: exampleUA, rq: exampleRQ, payload: payload}).appendTo(nil)[frameHead:])
+		f.Add((&response{rq: exampleRQ, payload: payload}).appendTo(nil)[frameHead:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var q, wantQ request
+		if q.parseUsual(b) && (wantQ.parseAny(b) != nil || !reflect.DeepEqual(q, wantQ)) {
+			t.Errorf("%x: %+v, want %+v", b, q, wantQ)
+		}
+		var a, wantA response
+		if a.parseUsual(b) && (wantA.parseAny(b) != nil || !reflect.DeepEqual(a, wantA)) {
+			t.Errorf("%x: %+v, want %+v", b, a, wantA)
+		}
+	})
+}

@@ -15,13 +15,14 @@ type pendingCall struct {
 	deadline time.Time // zero for none
 	watched  bool      // the connection enforces the deadline, as the caller's context has none
 	method   []byte
+	batched  bool     // part of a batch
 	out      *scratch // holds the arguments, of size bytes
 	size     int
 	rq       [4]byte
 	end      atomic.Uint64 // position behind the frame in the connection's output
 	done     chan struct{}
 	stream   *inbox // nil for a unary call
-	leads    bool   // the caller reads its own answer
+	leads    bool   // the caller reads its own answer; before the call is sent, that it would
 
 	answer item // not owned: it is in buf
 	buf    []byte
@@ -32,10 +33,10 @@ type pendingCall struct {
 const notQueued = 1<<64 - 1
 
 // frame encodes p for the wire. A call that is sent again is encoded again, as less time is left.
-func (p *pendingCall) frame(ua, token []byte) outgoing {
+func (p *pendingCall) frame(ua, token []byte, now time.Time) outgoing {
 	c := call{method: p.method}
 	if !p.deadline.IsZero() {
-		left := max(time.Until(p.deadline), 1)
+		left := max(p.deadline.Sub(now), 1)
 		c.timeout = optional{uint64((left + time.Millisecond - 1) / time.Millisecond), true}
 	}
 	if p.stream != nil {
@@ -58,6 +59,19 @@ func (p *pendingCall) frameWith(ua, token []byte, c *call) outgoing {
 	}
 	r := request{ua: ua, rq: p.rq[:], token: token, payload: c.appendTo(nil)}
 	return outgoing{frame: r.appendTo(nil), end: &p.end}
+}
+
+// prepare makes p ready to be sent, with ctx's deadline or else that of a call.
+func (p *pendingCall) prepare(ctx context.Context, now time.Time) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = now.Add(callTimeout)
+	}
+	p.size, p.deadline, p.watched = p.out.size(), deadline, !ok
+	if err := p.check(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // check refuses what the daemon would refuse.
@@ -114,7 +128,7 @@ func (c *Client) putCall(p *pendingCall) {
 	if cap(p.buf) > maxKept {
 		p.buf = nil
 	}
-	p.out, p.answer, p.err = nil, item{}, nil
+	p.out, p.answer, p.err, p.leads, p.batched = nil, item{}, nil, false, false
 	c.free.Put(p)
 }
 

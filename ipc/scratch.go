@@ -57,6 +57,11 @@ func (s *scratch) appendBytes(b []byte) {
 	}
 }
 
+// own makes s independent of whoever lent it the body.
+func (s *scratch) own() {
+	s.b, s.body = append(s.b, s.body...), nil
+}
+
 // keep makes s hold what its body, if there is one, may alias.
 func (s *scratch) keep(frame **scratch) {
 	if s.body != nil {

@@ -215,7 +215,7 @@ func (k *serverConn) runInline(id requestID, m *method, c *call) {
 
 func (k *serverConn) callInline(m *method, c *call, out *scratch) (err error) {
 	defer k.recovered(m, &err)
-	err = m.unary(inlineContext(k.ctx, c.timeout), out, c.arguments)
+	err = m.unary(k.inlineContext(c.timeout), out, c.arguments)
 	out.keep(&k.frame)
 	return err
 }
@@ -229,11 +229,11 @@ type deadlineContext struct {
 
 func (d *deadlineContext) Deadline() (time.Time, bool) { return d.deadline, true }
 
-func inlineContext(ctx context.Context, ms optional) context.Context {
+func (k *serverConn) inlineContext(ms optional) context.Context {
 	if !ms.ok || ms.n > maxTimeout {
-		return ctx
+		return k.ctx
 	}
-	return &deadlineContext{ctx, time.Now().Add(time.Duration(ms.n) * time.Millisecond)}
+	return &deadlineContext{k.ctx, k.arrived.Add(time.Duration(ms.n) * time.Millisecond)}
 }
 
 // waitForTasks waits until no handler runs, ctx ends or the deadline (if any) passes.

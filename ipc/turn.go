@@ -10,25 +10,36 @@ import (
 // Reading from a client's connection is the turn of one goroutine at a time. A caller that is alone on the connection takes
 // it and reads its own answer: a change of goroutines would cost it a third of the call. Whenever somebody else may have
 // to hear something (several calls, a stream, a call that nobody waits for any more, a daemon that leaves), and when
-// nothing was asked for idleWatch, the connection's own goroutine reads.
+// nothing was read for idleWatch, the connection's own goroutine reads.
 
-// idleWatch is how long nobody may read from a connection without calls: so late a leaving daemon is noticed.
+// idleWatch is how long nobody may read from a connection: so late a leaving daemon is noticed, and a batch whose consumer
+// takes its time is read for.
 const idleWatch = 100 * time.Millisecond
 
-// assignTurnLocked gives p the turn if it is alone, and else makes sure that somebody reads.
+// assignTurnLocked gives p the turn if it wants it and is alone, and else makes sure that somebody reads. A batch comes for
+// the turn when it waits.
 func (k *clientConn) assignTurnLocked(p *pendingCall) {
-	p.leads = !k.reading && !k.wanted && len(k.calls) == 1 && p.stream == nil
-	if !p.leads && !k.reading {
+	p.leads = p.leads && !k.reading && !k.wanted && len(k.calls) == 1
+	if !p.leads && !k.reading && !p.batched {
 		k.wakeReader()
 	}
 	k.reading = k.reading || p.leads
 }
 
-// lead reads until p is answered or ctx ends, if p has the turn.
-func (k *clientConn) lead(ctx context.Context, p *pendingCall) {
-	if !p.leads {
-		return
+// tryTurn takes the turn if it is free and there are no calls but the own ones of a batch.
+func (k *clientConn) tryTurn(own int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.reading || k.wanted || len(k.calls) > own {
+		return false
 	}
+	k.reading = true
+	return true
+}
+
+// lead reads until p is answered or ctx ends. It is for whoever has the turn and passes that on, unless there is nothing
+// to read but for own calls of a batch, which will come for it again.
+func (k *clientConn) lead(ctx context.Context, p *pendingCall, own int) {
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, k.interrupt)()
 	}
@@ -36,16 +47,16 @@ func (k *clientConn) lead(ctx context.Context, p *pendingCall) {
 	for err == nil && len(p.done) == 0 && ctx.Err() == nil {
 		err = k.readAnswer()
 	}
-	k.passTurn(err)
+	k.passTurn(err, own)
 }
 
 // passTurn gives the turn up, to the connection's goroutine if there is anything to do. Err is why nothing can be read
 // any more.
-func (k *clientConn) passTurn(err error) {
+func (k *clientConn) passTurn(err error, own int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reading, k.failure = false, err
-	if err != nil || k.wanted || len(k.calls) > 0 || k.gone != nil || k.in.buffered() {
+	if err != nil || k.wanted || len(k.calls) > own || k.gone != nil || len(k.calls) == 0 && k.in.buffered() {
 		k.wakeReader()
 	}
 }

@@ -49,7 +49,7 @@ type writer struct {
 	room    chan struct{} // closed when something was written or failed; nil if nobody waits
 
 	memory sync.Mutex // held while out's pieces are read or changed; locked after mu
-	out    batch
+	out    gather
 }
 
 // A segment is a piece of the queue. A large frame brings its scratch, to be put back when it is written.

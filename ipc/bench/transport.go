@@ -31,6 +31,7 @@ func transports() []transport {
 		{"raw", serveRaw, dialRaw},
 		{"raw coalesced", serveCoalesced, dialCoalesced},
 		{"lnk ipc", serveIPC, dialIPC},
+		{"lnk batch", serveIPC, dialBatch},
 		{"net/rpc", serveNetRPC, dialNetRPC},
 		{"ttrpc", serveTTRPC, dialTTRPC},
 		{"grpc-go", serveGRPC, dialGRPC},
