@@ -1,6 +1,7 @@
 package lnk_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +25,15 @@ func TestClients(t *testing.T) {
 	work := s.repository("work", 1<<10)
 	_, url := s.run(work, "git", "remote", "get-url", "lnk")
 	urn := strings.TrimSpace(strings.TrimPrefix(url, "lnk://"))
-	for _, client := range []struct{ language, interpreter, file string }{
-		{"python", "python3", "lnk.py"}, {"javascript", "node", "lnk.mjs"},
+	for _, client := range []struct {
+		language, interpreter, file string
+		withToken                   []string // makes the interpreter call git.refs with the token that it reads
+	}{
+		{"python", "python3", "lnk.py", []string{"-c", `import lnk, sys
+print(lnk.Client(sys.argv[1], token=sys.stdin.read().strip().encode()).call("git.refs", {0: sys.argv[2]}))`}},
+		{"javascript", "node", "lnk.mjs", []string{"--input-type=module", "-e", `import fs from 'node:fs'; import { Client } from './lnk.mjs'
+const client = new Client(process.argv[1], 'node/1', fs.readFileSync(0, 'utf8').trim())
+console.log(JSON.stringify(await client.call('git.refs', { 0: process.argv[2] }))); client.close()`}},
 	} {
 		t.Run(client.language, func(t *testing.T) {
 			s := &suite{t, s.dir, s.env}
@@ -44,7 +52,31 @@ func TestClients(t *testing.T) {
 			if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "(code 2)") {
 				t.Errorf("a malformed URN is not refused as a bad request: %v, %s", err, out)
 			}
+			s.demand("git.refs")
+			defer s.demand()
+			refused = s.command(s.dir, client.interpreter, program, sockets[0], "git.refs", `{"0": "`+urn+`"}`)
+			if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "(code 9)") {
+				t.Errorf("a call without the token that is demanded: %v, %s", err, out)
+			}
+			_, token := s.run(s.dir, "lnk", "token", "issue", "--method", "git.refs", "--uses", "1")
+			shown := s.command(s.dir, client.interpreter, append(client.withToken, sockets[0], urn)...)
+			shown.Stdin = strings.NewReader(token)
+			if out, err := shown.CombinedOutput(); err != nil || !strings.Contains(string(out), "refs/heads/main") {
+				t.Errorf("a call with the token that is demanded: %v, %s", err, out)
+			}
 		})
+	}
+}
+
+// demand makes the services demand a token for the methods, or for none.
+func (s *suite) demand(methods ...string) {
+	text := "[tokens]\nrequire = [\"" + strings.Join(methods, `", "`) + "\"]\n"
+	if len(methods) == 0 {
+		text = ""
+	}
+	config := filepath.Join(s.dir, "lnk", "config")
+	if err := errors.Join(os.MkdirAll(config, 0o700), os.WriteFile(filepath.Join(config, "lnk.toml"), []byte(text), 0o600)); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 

@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"await":   scriptAwait,
 			"formats": scriptFormats,
 			"port":    scriptPort,
+			"http":    scriptHTTP,
 			"refusal": scriptRefusal, "badagent": scriptBadAgent,
 			"tap": scriptTap, "counter": scriptCounter, "contracts": scriptContracts,
 		},
