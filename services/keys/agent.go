@@ -30,8 +30,8 @@ const (
 	signLimit = time.Minute
 )
 
-// Agent is an ssh-agent's socket. Each operation opens a connection of its own, so that an agent that was restarted is
-// simply used, and nobody waits behind the prompt of somebody else's key. Errors are ipc.NoKey with a hint.
+// Agent is an ssh-agent's socket. Each operation has a connection of its own, so that nobody waits behind the prompt of
+// somebody else's key, and an agent that was restarted is simply used. Errors are ipc.NoKey with a hint.
 type Agent struct {
 	// Path is the socket.
 	Path string
@@ -39,6 +39,8 @@ type Agent struct {
 	Source string
 	// Patience is how long a signature may take, of which a person's answer or touch is the most; 0 means a minute.
 	Patience time.Duration
+
+	spare *spare // of what FindAgent found, and of a signer
 }
 
 // String names the agent in messages.
@@ -46,10 +48,19 @@ func (a Agent) String() string { return a.Path }
 
 // Check says whether there is a socket of ours at the path and somebody answers it. Only the kernel is asked.
 func (a Agent) Check(ctx context.Context) error {
-	return a.session(ctx, askLimit, func(agent.ExtendedAgent, *wire) error { return nil })
+	socket, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	conn, err := a.dial()
+	if err != nil {
+		return err
+	}
+	a.spare.put(conn, socket)
+	return nil
 }
 
-// session dials and runs f. A failure of the connection comes back as an error of the agent, a cancelled ctx as its cause.
+// session runs f on a connection. A failure of the connection comes back as an error of the agent, a cancelled ctx as its cause.
 func (a Agent) session(ctx context.Context, limit time.Duration, f func(agent.ExtendedAgent, *wire) error) error {
 	start := time.Now()
 	deadline := start.Add(limit)
@@ -72,54 +83,87 @@ func (a Agent) session(ctx context.Context, limit time.Duration, f func(agent.Ex
 }
 
 func (a Agent) exchange(ctx context.Context, deadline time.Time, w *wire, f func(agent.ExtendedAgent, *wire) error) error {
-	if err := checkSocket(a.Path); err != nil {
-		return a.errDial(err)
+	socket, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	if w.conn = a.spare.take(socket); w.conn != nil {
+		err := a.talk(ctx, deadline, w, socket, f)
+		if w.answered || !isGone(w.err) {
+			return err
+		}
+		*w = wire{} // The agent had hung up meanwhile.
+	}
+	if w.conn, err = a.dial(); err != nil {
+		return err
+	}
+	return a.talk(ctx, deadline, w, socket, f)
+}
+
+func (a Agent) look(ctx context.Context) (os.FileInfo, error) {
+	socket, err := checkSocket(a.Path)
+	if err != nil {
+		return nil, a.errDial(err)
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	// A UNIX socket is connected or refused at once, so that this needs no time limit, which would cost a goroutine.
+	return socket, nil
+}
+
+// dial needs no time limit, which would cost a goroutine: a UNIX socket is connected or refused at once.
+func (a Agent) dial() (*net.UnixConn, error) {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: a.Path, Net: "unix"})
 	if err != nil {
-		return a.errDial(err)
+		return nil, a.errDial(err)
 	}
-	defer conn.Close()
+	return conn, nil
+}
+
+// talk runs f on w's connection, which is kept if all went well.
+func (a Agent) talk(ctx context.Context, deadline time.Time, w *wire, socket os.FileInfo, f func(agent.ExtendedAgent, *wire) error) error {
+	conn := w.conn
 	if err := conn.SetDeadline(deadline); err != nil {
+		conn.Close()
 		return a.errDial(err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	w.conn = conn
-	// One read per answer instead of two.
-	buffered := struct {
+	in := bufio.NewReaderSize(w, answerSize) // one read per answer instead of two
+	err := f(agent.NewClient(struct {
 		io.Reader
 		io.Writer
-	}{bufio.NewReaderSize(w, answerSize), w}
-	return f(agent.NewClient(buffered), w)
+	}{in, w}), w)
+	if stop() && err == nil && in.Buffered() == 0 {
+		a.spare.put(conn, socket)
+	} else {
+		conn.Close()
+	}
+	return err
 }
 
 // checkSocket refuses what another user may have put in an agent's place. A link is followed: people point one at
 // whatever agent is current.
-func checkSocket(path string) error {
+func checkSocket(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("it is not a socket")
+		return nil, errors.New("it is not a socket")
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("the socket belongs to another user")
+		return nil, fmt.Errorf("the socket belongs to another user")
 	}
-	return nil
+	return info, nil
 }
 
 // wire is the connection as the agent client sees it. It remembers what the client's errors leave out: whether the
 // connection failed, and what kind of message was answered. It is no io.Closer, so that the client starts no goroutine.
 type wire struct {
-	conn net.Conn
-	err  error
-	head []byte
+	conn     *net.UnixConn
+	err      error
+	head     []byte
+	answered bool // something was read
 }
 
 func (w *wire) Write(p []byte) (int, error) {
@@ -131,6 +175,7 @@ func (w *wire) Write(p []byte) (int, error) {
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.conn.Read(p)
+	w.answered = w.answered || n > 0
 	w.head = append(w.head, p[:min(n, max(0, headSize-len(w.head)))]...)
 	w.note(err)
 	return n, err

@@ -119,7 +119,7 @@ func TestFindOnly(t *testing.T) {
 		t.Errorf("the hint is %q", hint)
 	}
 	keystest.StartAgent(t, own)
-	if got, err := keys.FindAgent(t.Context(), sources); err != nil || got != (keys.Agent{Path: own, Source: keys.SourceProfile, Patience: time.Second}) {
+	if got, err := keys.FindAgent(t.Context(), sources); err != nil || got.Path != own || got.Source != keys.SourceProfile || got.Patience != time.Second {
 		t.Errorf("found %+v, %v", got, err)
 	}
 	if all := keys.Candidates(t.Context(), sources); len(all) != 1 {

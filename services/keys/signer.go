@@ -37,6 +37,9 @@ func (a Agent) Signer(id peer.ID) *AgentSigner {
 	pub := ed25519.PublicKey(id.PublicKey())
 	// Cheaper even if there is only one signature: 6 and 36 microseconds instead of 47.
 	check, _ := Expand(pub)
+	if a.spare == nil {
+		a.spare = &spare{}
+	}
 	return &AgentSigner{a, id, pub, sshKey(pub), check}
 }
 
