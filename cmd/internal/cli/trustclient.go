@@ -85,6 +85,7 @@ escaped. The file appears verified or not at all; one that is there already and 
 			if err != nil {
 				return err
 			}
+			defer from.Close()
 			return failed(withClient(ctx, flags, func(c *client.Client) error {
 				target, err := c.Find(ctx, flags.TargetName)
 				if err != nil {
@@ -127,6 +128,7 @@ func withClient(ctx context.Context, flags *clientArgs, f func(*client.Client) e
 	if err != nil {
 		return err
 	}
+	defer from.Close()
 	return withFolder(flags, func(store client.Store) error {
 		now, err := dateNow(ctx)
 		if err != nil {

@@ -59,6 +59,8 @@ func (a *app) trustVerified(ctx context.Context, args trustVerifyArgs) (trustVer
 	if err != nil {
 		return trustVerified{}, err
 	}
+	defer metadata.Close()
+	defer targets.Close()
 	first, err := firstRoot(ctx, args.Root, metadata)
 	if err != nil {
 		return trustVerified{}, err

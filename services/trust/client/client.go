@@ -92,7 +92,7 @@ func (c *Client) Refresh(ctx context.Context) error {
 	return err
 }
 
-// about names the role that an error is about. What has no code is the fault of a document.
+// about names the role or target that an error is about. What has no code is the fault of a document.
 func about(role string, err error) error {
 	code := ipc.Corrupt
 	switch {
@@ -101,7 +101,7 @@ func about(role string, err error) error {
 	case errors.As(err, new(*ipc.Error)), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		code = ipc.CodeOf(err)
 	}
-	return ipc.Errorf(code, "%s: %w", role, err)
+	return ipc.Errorf(code, "%s: %w", plain(role), err)
 }
 
 // top is the delegation to the top-level targets role.
@@ -263,7 +263,7 @@ func (c *Client) load(ctx context.Context, d delegation) (*targets, error) {
 	}
 	expected, ok := c.snapshot.files[d.name]
 	if !ok {
-		return nil, ipc.Errorf(ipc.Corrupt, "%s: the snapshot does not have this role", d.name)
+		return nil, about(d.name, errors.New("the snapshot does not have this role"))
 	}
 	t, err := c.latest[d.name], error(nil)
 	if t == nil {

@@ -35,8 +35,8 @@ func readRole(o object, all map[string]key) (role, error) {
 	if err := errors.Join(o.read("keyids", &ids), o.read("threshold", &r.threshold)); err != nil {
 		return r, err
 	}
-	if r.threshold < 1 {
-		return r, fmt.Errorf("threshold %d", r.threshold)
+	if r.threshold < 1 || len(ids) > maxEntries {
+		return r, fmt.Errorf("threshold %d of %d keys, the limit is %d", r.threshold, len(ids), maxEntries)
 	}
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -57,7 +57,7 @@ func readRole(o object, all map[string]key) (role, error) {
 func (r role) signers(d *document) (signers []key, faults []error) {
 	signed, _, faults := trust.Tally(r.keys, func(k key) string { return k.id }, d.signatures, func(k key, s trust.Signature) error {
 		if err := k.verify(d.payload, s.Sig); err != nil {
-			return fmt.Errorf("key %.64s: %w", k.id, err)
+			return fmt.Errorf("key %s: %w", plain(k.id), err)
 		}
 		return nil
 	})

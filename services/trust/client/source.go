@@ -21,6 +21,8 @@ type Source interface {
 	// Open returns a file by its name in a URL, relative to the source: what is no plain character is escaped. The error is
 	// fs.ErrNotExist if there is none or if it is not for us.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
+	// Close ends what waits for more requests.
+	Close()
 }
 
 // stall is how long a server may send nothing, and fetch how long a whole document may take.
@@ -28,6 +30,9 @@ const (
 	stall = 30 * time.Second
 	fetch = 2 * time.Minute
 )
+
+// maxHead is the size in bytes above which the head of an answer is not read.
+const maxHead = 64 << 10
 
 var errStalled = fmt.Errorf("nothing came for %s", stall)
 
@@ -71,12 +76,18 @@ func newWeb(base string, dial func(ctx context.Context, network, address string)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, ipc.Errorf(ipc.BadRequest, "%q is no URL with http or https", base)
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dial, DisableCompression: true, ForceAttemptHTTP2: dial == nil}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dial, DisableCompression: true, ForceAttemptHTTP2: dial == nil,
+		MaxResponseHeaderBytes: maxHead,
+	}
 	if dial != nil {
 		transport.Proxy = nil
 	}
 	return &Web{strings.TrimRight(base, "/"), http.Client{Transport: transport}}, nil
 }
+
+// Close implements Source.
+func (w *Web) Close() { w.http.CloseIdleConnections() }
 
 // Open implements Source. Reading ends with an error when the server sends nothing for half a minute.
 func (w *Web) Open(ctx context.Context, name string) (io.ReadCloser, error) {
@@ -156,11 +167,24 @@ func (b *body) end() {
 // Tree is a Source in a folder.
 type Tree string
 
+// Close implements Source.
+func (Tree) Close() {}
+
 // Open implements Source. Nothing outside the folder is opened.
 func (t Tree) Open(_ context.Context, name string) (io.ReadCloser, error) {
 	plain, err := url.PathUnescape(name)
 	if err != nil {
 		return nil, err
 	}
-	return os.OpenInRoot(string(t), plain)
+	root, err := os.OpenRoot(string(t))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if info, err := root.Stat(plain); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file: %w", name, fs.ErrNotExist)
+	}
+	return root.Open(plain)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,9 @@ func TestSources(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "outside"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	socket := socketOf(t, http.HandlerFunc(answers))
 	for name, from := range map[string]Source{
 		"web": must(NewWeb(server.URL + "/base/")), "socket": must(NewSocketWeb(socket, "http://anything/base")), "folder": Tree(dir),
@@ -65,8 +69,8 @@ func TestSources(t *testing.T) {
 				t.Errorf("%s: %s is %q, %v", name, file, got, err)
 			}
 		}
-		for _, file := range []string{"missing", "../outside"} {
-			if _, err := read(t.Context(), from, file, 100); err == nil || name == "web" && !errors.Is(err, fs.ErrNotExist) {
+		for _, file := range []string{"missing", "../outside", "a", "pipe", "%zz"} {
+			if _, err := read(t.Context(), from, file, 100); err == nil || name == "web" && file != "%zz" && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %s: %v", name, file, err)
 			}
 		}
@@ -146,7 +150,7 @@ func TestStall(t *testing.T) {
 				if (err == nil) != test.ok || time.Since(begin) != test.after {
 					t.Errorf("%v after %s", err, time.Since(begin))
 				}
-				from.http.CloseIdleConnections()
+				from.Close()
 				served.Wait()
 			})
 		})

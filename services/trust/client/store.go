@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -77,6 +78,14 @@ func (m Memory) Save(role string, data []byte) error {
 // escape makes one plain name of a name that may hold anything: letters, digits, "-", "_", "." and "~" stay, every other byte
 // is written as %XX (RFC 3986, section 2.3).
 func escape(name string) string { return strings.ReplaceAll(url.QueryEscape(name), "+", "%20") }
+
+// plain is for showing people what a document says: quoted where a terminal could take it for a command.
+func plain(text string) string {
+	if quoted := strconv.Quote(text); quoted != `"`+text+`"` {
+		return quoted
+	}
+	return text
+}
 
 // escapePath is escape for a path, whose slashes stay.
 func escapePath(name string) string { return strings.ReplaceAll(escape(name), "%2F", "/") }

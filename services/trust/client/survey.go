@@ -22,7 +22,7 @@ type Report struct {
 
 // RoleReport is about the current document of one role.
 type RoleReport struct {
-	Role      string
+	Role      string // quoted if it has more than what can be printed
 	Version   int64
 	Expires   time.Time
 	Threshold int
@@ -32,7 +32,7 @@ type RoleReport struct {
 
 // Signer is a key that has signed.
 type Signer struct {
-	KeyID string
+	KeyID string  // quoted like Role
 	Peer  peer.ID // empty if it is no Ed25519 key
 	Name  string  // what the root document calls its holder, if anything
 }
@@ -84,9 +84,9 @@ func (s *survey) role(r role, name string, d *document) {
 	signers, _ := r.signers(d)
 	var names map[string]string
 	_, _ = s.client.root.signed.readOptional(trust.NamesMember, &names) // of another form: no names
-	report := RoleReport{Role: name, Version: d.version, Expires: d.expires, Threshold: r.threshold, Unsigned: len(r.keys) - len(signers)}
+	report := RoleReport{Role: plain(name), Version: d.version, Expires: d.expires, Threshold: r.threshold, Unsigned: len(r.keys) - len(signers)}
 	for _, k := range signers {
-		report.Signers = append(report.Signers, Signer{k.id, k.peer, names[k.id]})
+		report.Signers = append(report.Signers, Signer{plain(k.id), k.peer, names[k.id]})
 	}
 	s.Roles = append(s.Roles, report)
 }
