@@ -36,11 +36,10 @@ func newCounter(env Env) *counter {
 func (s *counter) Serve(ctx context.Context, c *activate.Conn) { s.rpc.ServeConn(ctx, c, c.Draining()) }
 func (s *counter) Close(context.Context) error                 { return nil }
 
-// TestUsesAcrossDaemons calls two daemons a hundred times at once with a token that is good for ten: ten calls run, and the
-// others are refused.
-func TestUsesAcrossDaemons(t *testing.T) {
-	const uses, calls = 10, 100
-	home := t.TempDir()
+// guardedHome is a home whose daemons demand a token for test.run, and one that is good for so many uses.
+func guardedHome(t *testing.T, uses int) (home, text string, runs func() int) {
+	t.Helper()
+	home = t.TempDir()
 	dirs, err := profile.NewDirs(func(name string) string { return map[string]string{"LNK_HOME": home}[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -48,10 +47,24 @@ func TestUsesAcrossDaemons(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(dirs.Config, 0o700), os.MkdirAll(dirs.Data, 0o700), os.WriteFile(dirs.Settings(), []byte("[tokens]\nrequire = [\"test.*\"]\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	_, text, err := token.Open(dirs).Issue(t.Context(), token.Order{Methods: token.Patterns{"test.run"}, Uses: uses})
+	_, text, err = token.Open(dirs).Issue(t.Context(), token.Order{Methods: token.Patterns{"test.run"}, Uses: uses})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return home, text, func() int {
+		data, err := os.ReadFile(filepath.Join(dirs.Data, "runs"))
+		if err != nil {
+			t.Error(err)
+		}
+		return len(data)
+	}
+}
+
+// TestUsesAcrossDaemons calls two daemons a hundred times at once with a token that is good for ten: ten calls run, and the
+// others are refused.
+func TestUsesAcrossDaemons(t *testing.T) {
+	const uses, calls = 10, 100
+	home, text, runs := guardedHome(t, uses)
 	var clients []*ipc.Client
 	for range 2 {
 		d := start(t, "guarded", []string{"LNK_HOME=" + home})
@@ -78,10 +91,54 @@ func TestUsesAcrossDaemons(t *testing.T) {
 		})
 	}
 	group.Wait()
-	runs, err := os.ReadFile(filepath.Join(dirs.Data, "runs"))
-	if err != nil || good != uses || len(runs) != uses {
-		t.Errorf("%d calls were answered, %d ran, %v", good, len(runs), err)
+	if good != uses || runs() != uses {
+		t.Errorf("%d calls were answered and %d ran", good, runs())
 	}
+}
+
+// TestUsesAcrossKills kills daemons (SIGKILL) in the middle of calls, one after the other, until nothing is left of the token:
+// no use was good for two calls, and what was answered has run.
+func TestUsesAcrossKills(t *testing.T) {
+	const uses, calls = 40, 20
+	home, text, runs := guardedHome(t, uses)
+	answered, refused := 0, false
+	for !refused {
+		var n int
+		n, refused = callAndKill(t, home, text, calls)
+		answered += n
+	}
+	if n := runs(); n > uses || n < answered {
+		t.Errorf("a token for %d uses: %d calls ran, %d were answered", uses, n, answered)
+	}
+}
+
+// callAndKill makes calls at once to a daemon that is killed when three of them have ended.
+func callAndKill(t *testing.T, home, text string, calls int) (answered int, refused bool) {
+	d := start(t, "guarded", []string{"LNK_HOME=" + home})
+	_ = d.dial(t).Close()
+	c := clientOf(t, d, text)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	answers := make(chan error, calls)
+	for range calls {
+		go func() {
+			_, err := ran.Call(ctx, c, ipc.Empty{})
+			answers <- err
+		}()
+	}
+	for i := range calls {
+		err := <-answers
+		if err == nil {
+			answered++
+		}
+		refused = refused || errors.Is(err, ipc.PermissionDenied)
+		if i == 2 {
+			_ = d.Process.Kill()
+			_ = d.Wait()
+			cancel() // some would wait for the next one
+		}
+	}
+	return answered, refused
 }
 
 func clientOf(t *testing.T, d *started, token string) *ipc.Client {

@@ -29,7 +29,11 @@ func (g *Guard) Demand() (Patterns, error) {
 		return nil, err
 	}
 	demand := Patterns(settings.Tokens.Require)
-	if err := demand.check(); err != nil {
+	err = demand.check()
+	if demand.Cover(ipc.Ping.Name) || demand.Cover(ipc.Describe.Name) || demand.Cover(ipc.Health.Name) {
+		err = errors.New("the methods ipc.* are open to everybody")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot use the settings in %s: tokens.require: %w", g.dirs.Settings(), err)
 	}
 	return demand, nil

@@ -71,7 +71,7 @@ func TestSettingsChange(t *testing.T) {
 		want     error
 	}{
 		{"-", nil}, {"[tokens]\nrequire = [\"git.refs\"]\n", ErrMissing}, {"[tokens]\nrequire = [\"git.hosts\"]\n", nil}, {"[tokens]\nrequire = [\"git.*\"]\n", ErrMissing},
-		{"[tokens]\nrequire = [\"*\"]\n", ipc.PermissionDenied}, {"[token]\nrequire = []\n", ipc.PermissionDenied}, {"[tokens]\nrequired = []\n", ipc.PermissionDenied},
+		{"[tokens]\nrequire = [\"*\"]\n", ipc.PermissionDenied}, {"[tokens]\nrequire = [\"ipc.*\"]\n", ipc.PermissionDenied}, {"[tokens]\nrequire = [\"ipc.ping\"]\n", ipc.PermissionDenied}, {"[token]\nrequire = []\n", ipc.PermissionDenied}, {"[tokens]\nrequired = []\n", ipc.PermissionDenied},
 		{"junk", ipc.PermissionDenied}, {"[tokens]\nrequire = []\n", nil}, {"[tokens]\nrequire = \"git.*\"\n", ipc.PermissionDenied}, {"-", nil},
 	} {
 		if step.settings == "-" {
