@@ -14,11 +14,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// AuditRecord is one line of the audit log: a signature that was made.
+// AuditRecord is one line of the audit log: a signature that was made, or the end of what waited for some.
 type AuditRecord struct {
 	// Time is when, in UTC.
 	Time time.Time `json:"time"`
-	// Key is which key signed; empty for other than device keys.
+	// Key is which key signed; empty for other than device keys, and where nobody signed.
 	Key peer.ID `json:"key,omitempty"`
 	// Fingerprint names a key that is no device key.
 	Fingerprint string `json:"fingerprint,omitempty"`

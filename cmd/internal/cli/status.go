@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/supervisor"
+	"github.com/lnk-suite/lnk/services/trust"
 	"github.com/lnk-suite/lnk/units"
 )
 
@@ -21,6 +23,8 @@ type statusResult struct {
 	Services []serviceState `json:"services" cbor:"1,keyasint"`
 	Events   string         `json:"events" cbor:"2,keyasint"`   // the folder of the bus's stored events
 	Projects string         `json:"projects" cbor:"3,keyasint"` // the folder of the repositories
+
+	Warnings []trust.Warning `json:"warnings" cbor:"4,keyasint"` // what people should attend to
 }
 
 type serviceState struct {
@@ -37,7 +41,8 @@ func statusCommand(a *app) *cobra.Command {
 		name:  "status",
 		short: "show the services: sleeping, running or failed",
 		long: `Status shows each service's socket and whether its daemon sleeps (somebody who connects starts it), runs, or failed (it is
-started again). It asks whoever listens on the sockets, lnk up or systemd, and never a daemon: looking wakes nobody.`,
+started again). It warns of trusted metadata that people must sign: roles that expire within 30 days, and what waits for signatures. It
+asks whoever listens on the sockets, lnk up or systemd, and never a daemon: looking wakes nobody.`,
 		cannot: "show the status",
 		exits:  []int{exitUnavailable, exitDeadline},
 		run:    a.status,
@@ -46,6 +51,18 @@ started again). It asks whoever listens on the sockets, lnk up or systemd, and n
 }
 
 func printStatus(w io.Writer, r statusResult) error {
+	if err := printServices(w, r); err != nil {
+		return err
+	}
+	for _, warning := range r.Warnings {
+		if _, err := fmt.Fprintf(w, "warning: %s (%s)\n", warning.Text, warning.Hint); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printServices(w io.Writer, r statusResult) error {
 	if len(r.Services) == 0 {
 		_, err := io.WriteString(w, "nothing listens: run lnk up, or lnk service install\n")
 		return err
@@ -79,7 +96,7 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	r := statusResult{Services: []serviceState{}, Events: filepath.Join(dirs.State, "bus"), Projects: dirs.Storage()}
+	r := statusResult{Services: []serviceState{}, Events: filepath.Join(dirs.State, "bus"), Projects: dirs.Storage(), Warnings: warnings(dirs, time.Now())}
 	states, err := supervisor.Status(ctx, dirs)
 	switch {
 	case err == nil:
@@ -93,6 +110,19 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 		return r, err
 	}
 	return r, nil
+}
+
+// warnings lists what trusted metadata wants from people, from files that trustd keeps for whoever only looks.
+func warnings(dirs profile.Dirs, now time.Time) []trust.Warning {
+	list := []trust.Warning{}
+	agendas, err := trust.ReadAgendas(filepath.Join(dirs.State, "trust"))
+	for _, a := range agendas {
+		list = append(list, a.Warnings(now)...)
+	}
+	if err != nil {
+		list = append(list, trust.Warning{Text: err.Error(), Hint: "lnk trust status"})
+	}
+	return list
 }
 
 // statusTimeout bounds the question to lnk up, which answers from memory, or to systemd.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/trust"
 )
@@ -197,6 +198,7 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 	}
 	next := r.state.clone()
 	var out outcome
+	var lines []keys.AuditRecord
 	published := false
 	for _, name := range names {
 		doc, waiting := r.drafts[name]
@@ -207,6 +209,7 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 		}
 		if waiting {
 			next.drop(r, name, doc, r.state.Pending[name])
+			lines = append(lines, r.line("", "tuf:"+name+" cancelled", doc, by))
 		}
 		if i >= 0 {
 			next.Settings.Delegated = slices.Delete(next.Settings.Delegated, i, i+1)
@@ -217,7 +220,10 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 	if len(out.done) == 0 {
 		return out, nil
 	}
-	var err error
+	err := r.audit.Append(lines...)
+	if err != nil {
+		return outcome{}, err
+	}
 	if published {
 		err = r.publish(ctx, next, change{top: true}, by)
 	} else {

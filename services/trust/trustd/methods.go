@@ -45,11 +45,7 @@ func (s *Server) handle(mux *ipc.Mux) {
 	trust.Configure.Handle(mux, func(ctx context.Context, a trust.ConfigureArgs) (trust.Result, error) {
 		return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) { return r.configure(a.Expiration) })
 	})
-	trust.Force.Handle(mux, func(ctx context.Context, a trust.ForceArgs) (trust.Result, error) {
-		return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
-			return r.renewRoles(ctx, a.Roles, moment(a.Deadline), callerOf(ctx, a.Agent))
-		})
-	})
+	trust.Force.Handle(mux, s.force)
 	trust.Undelegate.Handle(mux, func(ctx context.Context, a trust.UndelegateArgs) (trust.Result, error) {
 		return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
 			return r.undelegate(ctx, a.Roles, callerOf(ctx, a.Agent))
@@ -76,6 +72,12 @@ func (s *Server) sign(ctx context.Context, a trust.SignArgs) (trust.Result, erro
 	ctx = context.WithoutCancel(ctx)
 	q := r.enqueue(orRoot(a.Role), trust.Signature{KeyID: a.KeyID, Sig: a.Signature}, a.Match, callerOf(ctx, a.Agent))
 	return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) { return r.settle(ctx, q) })
+}
+
+func (s *Server) force(ctx context.Context, a trust.ForceArgs) (trust.Result, error) {
+	return s.change(ctx, a.Repository, false, func(r *repository, _ string) (outcome, error) {
+		return r.renewRoles(ctx, a.Roles, moment(a.Deadline), callerOf(ctx, a.Agent))
+	})
 }
 
 func moment(t *time.Time) time.Time {

@@ -9,19 +9,16 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
 // warnDays are how many days before the end of a role that people sign they are told, each once.
-var warnDays = [...]int{1, 7, 14, 30}
+var warnDays = [...]int{1, 7, 14, int(trust.WarnBefore / (24 * time.Hour))}
 
-// renew does what time demands: it ends signing processes whose deadline has passed, publishes what is signed by enough and
-// could not be published then, makes new versions of what expires within an hour (rule R14), and warns of what only people
-// can sign.
+// renew does what time demands: it publishes what is signed by enough and could not be published then, makes new versions of
+// what expires within an hour (rule R14), and warns of what only people can sign.
 func (r *repository) renew(ctx context.Context, by caller) (outcome, error) {
-	if err := r.expireDrafts(); err != nil {
-		return outcome{}, err
-	}
 	failed := r.retry(ctx, by)
 	if r.root == nil {
 		return outcome{}, failed
@@ -37,22 +34,31 @@ func (r *repository) renew(ctx context.Context, by caller) (outcome, error) {
 	return outcome{done: slices.Sorted(maps.Keys(due)), complete: err == nil}, errors.Join(failed, err)
 }
 
-func (r *repository) expireDrafts() error {
-	next := r.state.clone()
-	var ended []string
+// endOverdue ends the signing processes whose deadline has passed.
+func (r *repository) endOverdue() error {
+	var overdue []string
 	for role, p := range r.state.Pending {
 		if !p.Deadline.IsZero() && !p.Deadline.After(r.now()) {
-			next.drop(r, role, r.drafts[role], p)
-			ended = append(ended, role)
+			overdue = append(overdue, role)
 		}
 	}
-	if len(ended) == 0 {
+	if len(overdue) == 0 {
 		return nil
+	}
+	next := r.state.clone()
+	var lines []keys.AuditRecord
+	for _, role := range overdue {
+		doc, p := r.drafts[role], r.state.Pending[role]
+		next.drop(r, role, doc, p)
+		lines = append(lines, r.line("", "tuf:"+role+" cancelled", doc, caller{who: "the deadline " + p.Deadline.Format(time.RFC3339)}))
+	}
+	if err := r.audit.Append(lines...); err != nil {
+		return err
 	}
 	if err := r.commit(next, nil); err != nil {
 		return err
 	}
-	for _, role := range ended {
+	for _, role := range overdue {
 		delete(r.drafts, role)
 	}
 	return nil

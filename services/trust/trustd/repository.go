@@ -35,6 +35,7 @@ type repository struct {
 	edition *edition                  // what clients get; nil like root
 	drafts  map[string]trust.Document // pending documents as parsed, by role
 	binEnds map[string]time.Time      // when each role below targets expires; nil until somebody asks
+	agenda  agendaFile
 }
 
 // edition is one consistent set of what is signed online.

@@ -27,6 +27,7 @@ import (
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/services/daemon"
 	"github.com/lnk-suite/lnk/services/keys"
+	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/token"
 	"github.com/lnk-suite/lnk/services/trust"
@@ -318,6 +319,30 @@ func begun(t testing.TB, bins int) (*rig, *trust.Root) {
 	root := r.signed(r.newRoot(rootSpec{signers: []byte{1}}), nil, 1)
 	r.ok("POST", "bootstrap/", bootstrapBody(root, bins))
 	return r, root
+}
+
+// peer is how others call a person's key.
+func (r *rig) peer(n byte) peer.ID {
+	id, err := peer.FromPublicKey(who(n).PublicKey())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return id
+}
+
+// signAs has people sign what is pending for a role, and published when the last has.
+func (r *rig) signAs(role string, people ...byte) {
+	r.t.Helper()
+	for _, n := range people {
+		var doc trust.Document
+		r.look(func(repo *repository) { doc = repo.drafts[role] })
+		r.ok("POST", "metadata/sign", r.signature(role, doc, n))
+	}
+	r.look(func(repo *repository) {
+		if repo.drafts[role] != nil {
+			r.t.Errorf("%s is not published", role)
+		}
+	})
 }
 
 const fooSum = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"

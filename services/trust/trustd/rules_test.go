@@ -517,13 +517,34 @@ func TestD10_DeadlineEndsAProcess(t *testing.T) {
 	if _, err := r.srv.bootstrap(t.Context(), trust.BootstrapArgs{Root: root.Bytes(), Expiration: days, Bins: 2, Deadline: &until}); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.pass(2 * time.Hour)
-	contains(t, r.errored("POST", "metadata/sign", r.signature("root", root, 2)), "the time to sign ended")
-	if err := r.srv.renewAll(t.Context(), caller{}); err != nil {
-		t.Fatal(err)
+	r.clock.pass(time.Hour - time.Second)
+	status := func() (waiting []trust.PendingRole) {
+		result, err := r.srv.status(t.Context(), trust.RepositoryArgs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Pending
+	}
+	if list := status(); len(list) != 1 || !list[0].Deadline.Equal(until) {
+		t.Fatalf("before its time: %+v", list)
+	}
+	r.clock.pass(time.Second) // whoever looks first finds it ended
+	if list := status(); len(list) != 0 {
+		t.Errorf("after its time: %+v", list)
+	}
+	if a := r.http("POST", "/api/v1/metadata/sign", r.signature("root", root, 2)); a.status != 404 {
+		t.Errorf("a signature that comes too late: %d %s", a.status, a.text)
 	}
 	if s := pendingState(r); s.Bootstrap != "" || len(s.Pending) != 0 || s.Events[len(s.Events)-1].Kind != kindCancelled {
 		t.Errorf("%+v", s)
+	}
+	lines := r.audited()
+	if last := lines[len(lines)-1]; last.Kind != "tuf:root cancelled" || last.Key != "" || last.Digest != "sha256:"+digest(root) || !strings.Contains(last.Caller, "the deadline "+until.Format(time.RFC3339)) {
+		t.Errorf("%+v", last)
+	}
+	// A deadline that has passed is none.
+	if _, err := r.srv.bootstrap(t.Context(), trust.BootstrapArgs{Root: root.Bytes(), Expiration: days, Bins: 2, Deadline: &until}); ipc.CodeOf(err) != ipc.BadRequest {
+		t.Error(err)
 	}
 }
 

@@ -135,7 +135,8 @@ func (s *Server) Close(context.Context) error {
 	return err
 }
 
-// with runs f with the repository, alone. It opens it if need be, and makes it only if asked to.
+// with runs f with the repository, alone. It opens it if need be, and makes it only if asked to. A signing process whose time
+// is over has ended before f, whoever calls.
 func (s *Server) with(ctx context.Context, name string, create bool, f func(*repository) error) error {
 	r, err := s.repository(ctx, name, create)
 	if err != nil {
@@ -143,7 +144,14 @@ func (s *Server) with(ctx context.Context, name string, create bool, f func(*rep
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return f(r)
+	if err := r.endOverdue(); err != nil {
+		return err
+	}
+	err = f(r)
+	if err := r.writeAgenda(); err != nil {
+		s.log.Warn("cannot tell lnk status what people should attend to", "repository", r.name, "err", err)
+	}
+	return err
 }
 
 func (s *Server) repository(ctx context.Context, name string, create bool) (*repository, error) {

@@ -176,14 +176,11 @@ func (r *repository) update(ctx context.Context, data []byte, deadline time.Time
 	return r.hold(ctx, r.state.clone(), trust.RoleRoot, process, pending{Task: task, Deadline: deadline}, by)
 }
 
-// draft returns a pending document that has not run out of time.
+// draft returns a pending document.
 func (r *repository) draft(role string) (trust.Document, *pending, error) {
 	doc, p := r.drafts[role], r.state.Pending[role]
 	if doc == nil {
 		return nil, nil, ipc.Errorf(ipc.NotFound, "No signatures pending for %s", role)
-	}
-	if !p.Deadline.IsZero() && !p.Deadline.After(r.now()) {
-		return nil, nil, ipc.Errorf(ipc.NotFound, "No signatures pending for %s: the time to sign ended on %s", role, p.Deadline.Format(time.RFC3339))
 	}
 	return doc, p, nil
 }
@@ -280,6 +277,9 @@ func (r *repository) override(ctx context.Context, role string, data []byte, mat
 	if r.root == nil {
 		next.Bootstrap = signingPrefix + task
 	}
+	if err := r.audit.Append(r.line("", "tuf:"+role+" replaced", old, by)); err != nil {
+		return outcome{}, err
+	}
 	return r.hold(ctx, next, role, process, entry, by)
 }
 
@@ -333,6 +333,9 @@ func (r *repository) cancel(role, match string, by caller) (outcome, error) {
 	}
 	next := r.state.clone()
 	next.drop(r, role, doc, p)
+	if err := r.audit.Append(r.line("", "tuf:"+role+" cancelled", doc, by)); err != nil {
+		return outcome{}, err
+	}
 	if err := r.commit(next, nil); err != nil {
 		return outcome{}, err
 	}
