@@ -11,4 +11,7 @@
 //	  3: tstr,  ; ref, relative to the peer's namespace: "refs/heads/main"
 //	}
 //	oid = bstr .size 20 / bstr .size 32
+//
+// Steps of the signing of an identity document are published on rad.<peer>.git.identity.<what> with the schema
+// git.identity/1, in the form in which services/project records them.
 package git

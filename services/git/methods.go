@@ -25,7 +25,11 @@ var (
 )
 
 // Methods lists every method of gitd.
-func Methods() []ipc.Method { return []ipc.Method{Create, Projects, Show, Refs, Verify, HostKey} }
+func Methods() []ipc.Method {
+	return []ipc.Method{
+		Create, Projects, Show, Refs, Verify, ShowIdentity, ProposeIdentity, SignIdentity, OverrideIdentity, CancelIdentity, HostKey,
+	}
+}
 
 // CreateArgs carries a complete identity document.
 type CreateArgs struct {

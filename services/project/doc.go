@@ -19,10 +19,32 @@
 //	oid = bstr .size 20
 //	ref-name = tstr                 ; below refs/heads/, refs/tags/, refs/notes/ or refs/cobs/
 //
+// Each step of the signing of a next version is recorded, in the form in which it is published as well:
+//
+//	signing-step = {
+//	  0: "pending" / "signed" / "replaced" / "cancelled" / "published",
+//	  1: bstr .size 20,             ; the 20 bytes of the project's URN
+//	  2: tstr,                      ; peer id of whose daemon took the step
+//	  3: uint,                      ; version of the document
+//	  4: bstr .size 32,             ; SHA-256 of its canonical form, which is what delegates sign
+//	  5: tstr,                      ; when it expires (RFC 3339)
+//	  6: tstr,                      ; when it was proposed, or put in the place of another
+//	  ? 7: tstr,                    ; "signed": peer id of who has
+//	  8: uint,                      ; delegates of this version who have signed so far
+//	  9: uint,                      ; how many of them it takes
+//	}
+//
 // One bare repository per project, <storage>/<URN without "rad:">.git, has these refs:
 //
 //	refs/rad/id                                the chain of identity documents (files 1.root.json, 2.root.json, ...)
+//	refs/rad/signing                           the record of signing them: each commit holds a step (file step) and what
+//	                                           waits for signatures after it (file root.json, if something does)
 //	refs/namespaces/<peer>/refs/heads/...      a peer's work; tags, notes and cobs likewise
 //	refs/namespaces/<peer>/refs/rad/sigrefs    the peer's signed refs (files refs and signature), parents form a chain
 //	refs/heads/<default branch>                the commit that a threshold of delegates agrees on
+//
+// What waits for signatures changes by one transaction that moves refs/rad/signing from the commit that was looked at, so
+// of two writers one is told to look again. The transaction that completes a version moves refs/rad/id first, then the
+// default branch, then the record: if the end of the machine cuts it off, the record waits for a version that is there
+// (Desk.Torn), and the next step completes it.
 package project

@@ -125,6 +125,20 @@ func (f fixture) push(s testSigner, refs map[string]OID) OID {
 	return tip
 }
 
+// setIdentity moves refs/rad/id on.
+func (f fixture) setIdentity(id Identity) {
+	f.Helper()
+	tip, err := f.Ref(f.Context(), IdentityRef)
+	if err != nil {
+		f.Fatal(err)
+	}
+	next, err := f.WriteIdentity(f.Context(), id, tip, day)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.git("update-ref", IdentityRef, next.String(), tip.String())
+}
+
 // write signs and stores, and moves nothing.
 func (f fixture) write(s testSigner, refs SignedRefs) OID {
 	f.Helper()

@@ -42,6 +42,28 @@ func (l looseObjects) write(kind string, content []byte) (OID, error) {
 	return oid, nil
 }
 
+// writeCommit stores a commit whose tree is these files, and returns it with the paths of all that the disk must have.
+func (l looseObjects) writeCommit(files map[string][]byte, c commit) (OID, []string, error) {
+	var paths []string
+	write := func(kind string, content []byte) (OID, error) {
+		oid, err := l.write(kind, content)
+		paths = append(paths, l.path(oid), filepath.Dir(l.path(oid)))
+		return oid, err
+	}
+	blobs := make(map[string]OID, len(files))
+	var err error
+	for name, content := range files {
+		if blobs[name], err = write(kindBlob, content); err != nil {
+			return OID{}, nil, err
+		}
+	}
+	if c.tree, err = write(kindTree, encodeTree(blobs)); err != nil {
+		return OID{}, nil, err
+	}
+	oid, err := write(kindCommit, c.encode())
+	return oid, paths, err
+}
+
 func (l looseObjects) writeAt(path, kind string, content []byte) error {
 	data, err := pack(kind, content)
 	if err != nil {

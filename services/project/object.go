@@ -77,6 +77,13 @@ type commit struct {
 	message string
 }
 
+func parentsOf(parent OID) []OID {
+	if parent.IsZero() {
+		return nil
+	}
+	return []OID{parent}
+}
+
 func (c commit) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "tree %s\n", c.tree)

@@ -101,11 +101,12 @@ func (r Repository) list(ctx context.Context, patterns ...string) (map[string]OI
 // Identity reads the chain of identity documents and verifies it from the first version, whose blob must be the one
 // that the URN names.
 func (r Repository) Identity(ctx context.Context) (Identity, error) {
-	id, _, err := r.identity(ctx)
+	id, _, err := r.IdentityAndTip(ctx)
 	return id, err
 }
 
-func (r Repository) identity(ctx context.Context) (Identity, OID, error) {
+// IdentityAndTip is Identity, with the commit of refs/rad/id that holds it.
+func (r Repository) IdentityAndTip(ctx context.Context) (Identity, OID, error) {
 	tip, err := r.Ref(ctx, IdentityRef)
 	if err != nil {
 		return Identity{}, OID{}, err
@@ -147,61 +148,31 @@ func readIdentity(objects *objectReader, tip OID) (Identity, error) {
 	return VerifyChain(chain)
 }
 
-// writeIdentity writes the objects of one commit of refs/rad/id.
-func writeIdentity(objects looseObjects, id Identity, parent OID, at time.Time) (OID, error) {
-	files := make(map[string]OID, len(id.roots))
-	for i, root := range id.roots {
-		blob, err := objects.write(kindBlob, root.Bytes())
-		if err != nil {
-			return OID{}, err
-		}
-		files[identityFile(i+1)] = blob
+// identityCommit is a commit of refs/rad/id: a file for each version.
+func identityCommit(id Identity, parent OID, at time.Time) (map[string][]byte, commit) {
+	files := make(map[string][]byte, len(id.roots))
+	for i, data := range id.Files() {
+		files[identityFile(i+1)] = data
 	}
-	tree, err := objects.write(kindTree, encodeTree(files))
-	if err != nil {
-		return OID{}, err
-	}
-	c := commit{tree: tree, author: string(id.URN), at: at, message: fmt.Sprintf("identity version %d", id.Version)}
-	if !parent.IsZero() {
-		c.parents = []OID{parent}
-	}
-	return objects.write(kindCommit, c.encode())
-}
-
-// SetIdentity moves refs/rad/id to a chain that begins with the one that is here. A chain that does not, or that is no
-// longer, is ipc.Conflict, and so is a race with another writer; at is the date of the commit.
-func (r Repository) SetIdentity(ctx context.Context, next Identity, at time.Time) error {
-	here, tip, err := r.identity(ctx)
-	if err != nil {
-		return err
-	}
-	for i, root := range here.roots {
-		if i >= len(next.roots) || string(next.roots[i].Bytes()) != string(root.Bytes()) {
-			return ipc.Errorf(ipc.Conflict, "project %s: version %d of the new identity is not the one that is stored here", r.URN, i+1)
-		}
-	}
-	if next.Version == here.Version {
-		return nil
-	}
-	commit, err := writeIdentity(looseObjects{r.objects()}, next, tip, at)
-	if err != nil {
-		return fmt.Errorf("project %s: %w", r.URN, err)
-	}
-	if _, err := git(ctx, r.Dir, "update-ref", IdentityRef, commit.String(), tip.String()); err != nil {
-		return ipc.Errorf(ipc.Conflict, "project %s: %s has moved meanwhile: %w", r.URN, IdentityRef, err)
-	}
-	return nil
+	return files, commit{parents: parentsOf(parent), author: string(id.URN), at: at, message: fmt.Sprintf("identity version %d", id.Version)}
 }
 
 // SetNamespaceHead makes HEAD of a peer's namespace point at a branch in it, so that clones of the namespace check out
 // that branch. It writes one file, and nothing if it is there already. The branch should exist: git-fsck(1) takes a HEAD
 // in a namespace that points nowhere for damage.
 func (r Repository) SetNamespaceHead(id peer.ID, branch string) error {
+	return r.setHead(Namespace(id), branch)
+}
+
+// SetHead makes HEAD of the repository itself point at the project's default branch, likewise.
+func (r Repository) SetHead(branch string) error { return r.setHead("", branch) }
+
+func (r Repository) setHead(namespace, branch string) error {
 	if err := CheckRef("refs/heads/" + branch); err != nil {
 		return err
 	}
-	path := filepath.Join(r.Dir, filepath.FromSlash(Namespace(id)), "HEAD")
-	content := "ref: " + Namespace(id) + "refs/heads/" + branch + "\n"
+	path := filepath.Join(r.Dir, filepath.FromSlash(namespace), "HEAD")
+	content := "ref: " + namespace + "refs/heads/" + branch + "\n"
 	if old, err := os.ReadFile(path); err == nil && string(old) == content {
 		return nil
 	}

@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -22,8 +21,8 @@ func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (
 	if s.URN != r.URN || s.data == nil {
 		return OID{}, ipc.Errorf(ipc.BadRequest, "cannot write signed refs of project %q into %s", s.URN, r.URN)
 	}
-	objects := looseObjects{r.objects()}
-	oid, paths, err := writeSigned(objects, s, at)
+	c := commit{parents: parentsOf(s.Parent), author: string(s.Peer), at: at, message: fmt.Sprintf("signed refs %d", s.Seq)}
+	oid, paths, err := looseObjects{r.objects()}.writeCommit(map[string][]byte{refsFile: s.data, signatureFile: s.signature}, c)
 	if err == nil && r.sync {
 		err = syncAll(append(paths, r.objects()))
 	}
@@ -31,27 +30,6 @@ func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (
 		return OID{}, fmt.Errorf("cannot write signed refs of project %s: %w", r.URN, err)
 	}
 	return oid, nil
-}
-
-func writeSigned(objects looseObjects, s Signed, at time.Time) (OID, []string, error) {
-	var paths []string
-	write := func(kind string, content []byte, err error) (OID, error) {
-		if err != nil {
-			return OID{}, err
-		}
-		oid, err := objects.write(kind, content)
-		paths = append(paths, objects.path(oid), filepath.Dir(objects.path(oid)))
-		return oid, err
-	}
-	refs, err := write(kindBlob, s.data, nil)
-	signature, err := write(kindBlob, s.signature, err)
-	tree, err := write(kindTree, encodeTree(map[string]OID{refsFile: refs, signatureFile: signature}), err)
-	c := commit{tree: tree, author: string(s.Peer), at: at, message: fmt.Sprintf("signed refs %d", s.Seq)}
-	if !s.Parent.IsZero() {
-		c.parents = []OID{s.Parent}
-	}
-	oid, err := write(kindCommit, c.encode(), err)
-	return oid, paths, err
 }
 
 // SignedRefs returns the newest signed refs of a peer and their commit, verified by themselves: signature, project,

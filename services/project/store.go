@@ -138,7 +138,8 @@ func fill(ctx context.Context, dir string, id Identity, at time.Time) error {
 	if _, err := git(ctx, dir, "init", "--quiet", "--bare", "--template=", "--initial-branch="+id.DefaultBranch); err != nil {
 		return err
 	}
-	tip, err := writeIdentity(looseObjects{filepath.Join(dir, "objects")}, id, OID{}, at)
+	files, first := identityCommit(id, OID{}, at)
+	tip, _, err := looseObjects{filepath.Join(dir, "objects")}.writeCommit(files, first)
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func TestTampering(t *testing.T) {
 		"no identity":      {func(_ *testing.T, f fixture, _ []OID) { f.git("update-ref", "-d", IdentityRef) }, PartIdentity, "has no refs/rad/id"},
 		"identity bytes":   {func(t *testing.T, f fixture, _ []OID) { f.garble(f.URN.ID().String()) }, PartIdentity, "object"},
 		"other identity": {func(t *testing.T, f fixture, _ []OID) {
-			other, err := writeIdentity(looseObjects{f.objects()}, newTestIdentity(t, 1, signer(7)), OID{}, day)
+			other, err := f.WriteIdentity(t.Context(), newTestIdentity(t, 1, signer(7)), OID{}, day)
 			if err != nil {
 				t.Fatal(err)
 			}

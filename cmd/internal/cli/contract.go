@@ -15,4 +15,6 @@ func contracts() []ipc.Method {
 }
 
 // schemas lists the events whose data lnk sub can show.
-func schemas() pubsub.Schemas { return pubsub.Schemas{git.Schema(), trust.EventSchemaOf()} }
+func schemas() pubsub.Schemas {
+	return pubsub.Schemas{git.Schema(), git.IdentitySchemaOf(), trust.EventSchemaOf()}
+}

@@ -21,6 +21,11 @@ func (s *Server) handle(mux *ipc.Mux) {
 	git.Show.Handle(mux, s.show)
 	git.Refs.Handle(mux, s.refs)
 	git.Verify.Handle(mux, s.verify)
+	git.ShowIdentity.Handle(mux, s.showIdentity)
+	git.ProposeIdentity.Handle(mux, s.proposeIdentity)
+	git.SignIdentity.Handle(mux, s.signIdentity)
+	git.OverrideIdentity.Handle(mux, s.overrideIdentity)
+	git.CancelIdentity.Handle(mux, s.cancelIdentity)
 	git.HostKey.Handle(mux, s.showHostKey)
 }
 

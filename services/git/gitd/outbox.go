@@ -46,8 +46,14 @@ type outbox struct {
 type track struct {
 	turn  chan struct{} // held (by a value in it) while publishing: events of a project leave in order
 	known bool
-	last  project.OID // commit of the signed refs whose events were stored last, zero for none
-	saved project.OID // what the file says
+	mark       // what the bus has stored last
+	saved mark // what the file says
+}
+
+// mark is where two chains have got to, zero for their beginning.
+type mark struct {
+	last project.OID // signed refs of ours
+	step project.OID // of the record of how the identity is signed
 }
 
 // Limits of one attempt to publish. A bus that works stores more than one event in a millisecond.
@@ -104,10 +110,60 @@ func (o *outbox) store(ctx context.Context, s step) error {
 	if err != nil {
 		return err
 	}
+	return o.send(ctx, messages)
+}
+
+func (o *outbox) send(ctx context.Context, messages []pubsub.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, publishLimit+perEvent*time.Duration(len(messages)))
 	defer cancel()
-	_, err = o.bus.Publish(ctx, messages...)
+	_, err := o.bus.Publish(ctx, messages...)
 	return err
+}
+
+// publishSteps stores the events of the steps that we have taken with the project's identity. If it cannot, they leave
+// later.
+func (o *outbox) publishSteps(ctx context.Context, repo *repository) error {
+	if err := o.flushSteps(ctx, repo); err != nil {
+		o.postpone(repo)
+		return err
+	}
+	o.saveSoon(repo.disk.URN)
+	return nil
+}
+
+func (o *outbox) flushSteps(ctx context.Context, repo *repository) error {
+	limited, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	t := o.track(repo.disk.URN)
+	if err := t.take(limited); err != nil {
+		return err
+	}
+	defer t.give()
+	if err := o.load(t, repo.disk.URN); err != nil {
+		return err
+	}
+	tip, err := repo.disk.Ref(ctx, project.SigningRef)
+	if err != nil || tip == t.step {
+		return err
+	}
+	steps, err := repo.disk.Steps(ctx, t.step, tip)
+	if err != nil {
+		return err
+	}
+	var messages []pubsub.Message
+	for _, s := range steps {
+		if s.Peer == o.peer { // other peers' daemons publish theirs
+			messages = append(messages, git.IdentityEvent(s))
+		}
+	}
+	if err := o.send(ctx, messages); err != nil {
+		return err
+	}
+	t.step = tip
+	return nil
 }
 
 func (o *outbox) track(urn project.URN) *track {
@@ -174,6 +230,9 @@ func (o *outbox) retry(repo *repository) error {
 	if err := o.flush(o.ctx, repo, tip, nil); err != nil {
 		return err
 	}
+	if err := o.flushSteps(o.ctx, repo); err != nil {
+		return err
+	}
 	o.mu.Lock()
 	delete(o.late, repo.disk.URN)
 	o.mu.Unlock()
@@ -205,10 +264,13 @@ func (o *outbox) load(t *track, urn project.URN) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read what was published last: %w", err)
 	}
-	if oid, err := project.ParseOID(strings.TrimSpace(string(data))); err == nil {
-		t.last, t.saved = oid, oid
+	lines := append(strings.Fields(string(data)), "", "")
+	for i, into := range []*project.OID{&t.last, &t.step} {
+		if oid, err := project.ParseOID(lines[i]); err == nil {
+			*into = oid
+		}
 	}
-	t.known = true
+	t.saved, t.known = t.mark, true
 	return nil
 }
 
@@ -241,14 +303,14 @@ func (o *outbox) save(urn project.URN) {
 	t := o.track(urn)
 	t.turn <- struct{}{}
 	defer t.give()
-	if !t.known || t.last == t.saved {
+	if !t.known || t.mark == t.saved {
 		return
 	}
-	if err := profile.WriteFile(o.path(urn), []byte(t.last.String()+"\n"), 0o600); err != nil {
+	if err := profile.WriteFile(o.path(urn), fmt.Appendf(nil, "%s\n%s\n", t.last, t.step), 0o600); err != nil {
 		o.log.Warn("cannot remember what was published", "project", urn, "err", err)
 		return
 	}
-	t.saved = t.last
+	t.saved = t.mark
 }
 
 func (o *outbox) path(urn project.URN) string { return filepath.Join(o.state, urn.RID()+".published") }

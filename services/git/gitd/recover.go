@@ -27,6 +27,9 @@ func (p *session) known(ctx context.Context) (*state, error) {
 	if err := r.disk.SetNamespaceHead(r.peer, s.identity.DefaultBranch); err != nil {
 		return nil, fmt.Errorf("cannot set HEAD of the namespace: %w", err)
 	}
+	if err := r.disk.SetHead(s.identity.DefaultBranch); err != nil {
+		return nil, fmt.Errorf("cannot set HEAD: %w", err)
+	}
 	if maps.Equal(s.refs, s.signed.Refs) {
 		r.state = s
 		return s, nil
@@ -129,6 +132,12 @@ func (s *Server) recover(ctx context.Context) {
 		repo, err := s.repositories.find(ctx, urn)
 		if err == nil && repo.hasNamespace(s.peer) {
 			err = s.recoverOne(ctx, repo)
+		}
+		if err == nil {
+			err = s.mendIdentity(ctx, repo)
+		}
+		if err == nil {
+			err = s.outbox.publishSteps(ctx, repo)
 		}
 		if err != nil {
 			s.log.Warn("cannot recover", "project", urn, "err", err)

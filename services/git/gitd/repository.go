@@ -45,11 +45,12 @@ type repository struct {
 
 // state is a repository as of the last look under the lock.
 type state struct {
-	tip       project.OID            // of our signed refs, zero for none
-	signed    project.SignedRefs     // what tip holds
-	refs      map[string]project.OID // our refs as they are; differs from signed.Refs only after a mishap
-	canonical project.OID            // of the project's default branch, zero for none
-	identity  project.Identity
+	tip        project.OID            // of our signed refs, zero for none
+	signed     project.SignedRefs     // what tip holds
+	refs       map[string]project.OID // our refs as they are; differs from signed.Refs only after a mishap
+	canonical  project.OID            // of the project's default branch, zero for none
+	identity   project.Identity
+	identified project.OID // commit of the identity
 }
 
 // find returns the repository of a project that is stored here.
@@ -84,12 +85,12 @@ func (s *state) branch() string { return "refs/heads/" + s.identity.DefaultBranc
 
 // look reads everything anew, with one git process for all refs.
 func (r *repository) look(ctx context.Context) (*state, error) {
-	identity, err := r.disk.Identity(ctx)
+	identity, at, err := r.disk.IdentityAndTip(ctx)
 	if err != nil {
 		return nil, err
 	}
 	prefix := project.Namespace(r.peer)
-	s := &state{refs: map[string]project.OID{}, identity: identity}
+	s := &state{refs: map[string]project.OID{}, identity: identity, identified: at}
 	branch := s.branch()
 	all, err := r.engine.refs(ctx, r.disk.Dir, prefix+"refs/", branch)
 	if err != nil {
@@ -144,15 +145,22 @@ func (r *repository) advance(tip project.OID, next project.SignedRefs, canonical
 	r.state = &s
 }
 
-// agreed returns where the project's own default branch belongs once our refs are as next says. It stays where it is
-// while the delegates do not agree, and we have no say if we are none of them.
+// agreed returns where the project's own default branch belongs once our refs are as next says. We have no say if we are
+// no delegate.
 func (r *repository) agreed(ctx context.Context, s *state, next project.SignedRefs) (project.OID, error) {
 	if !s.identity.IsDelegate(r.peer) {
 		return s.canonical, nil
 	}
-	signed := map[peer.ID]project.SignedRefs{r.peer: next}
-	for _, delegate := range s.identity.Delegates {
-		if delegate == r.peer {
+	return r.agreedOn(ctx, s.identity, s.canonical, map[peer.ID]project.SignedRefs{r.peer: next})
+}
+
+// agreedOn returns where the default branch belongs by what the delegates have signed; known spares reading some of it.
+// It stays where it is, at now, while they do not agree.
+func (r *repository) agreedOn(ctx context.Context, identity project.Identity, now project.OID, known map[peer.ID]project.SignedRefs) (project.OID, error) {
+	signed := make(map[peer.ID]project.SignedRefs, len(identity.Delegates))
+	maps.Copy(signed, known)
+	for _, delegate := range identity.Delegates {
+		if _, have := signed[delegate]; have {
 			continue
 		}
 		theirs, _, err := r.disk.SignedRefs(ctx, delegate)
@@ -161,9 +169,9 @@ func (r *repository) agreed(ctx context.Context, s *state, next project.SignedRe
 		}
 		signed[delegate] = theirs.SignedRefs
 	}
-	agreed, err := r.disk.Agreed(ctx, s.identity, signed)
+	agreed, err := r.disk.Agreed(ctx, identity, signed)
 	if errors.Is(err, ipc.Conflict) || err == nil && agreed.IsZero() {
-		return s.canonical, nil
+		return now, nil
 	}
 	return agreed, err
 }

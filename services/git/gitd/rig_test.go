@@ -54,6 +54,7 @@ func runWithPrograms(m *testing.M) int {
 // rig is one user: a home, a key in an ssh-agent, the two daemons behind sockets that live as long as the test.
 type rig struct {
 	t     testing.TB
+	name  string // of the profile
 	home  string
 	dirs  profile.Dirs
 	agent keys.Agent
@@ -68,19 +69,32 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	home := keystest.ShortDir(t)
-	r := &rig{t: t, home: home, key: keystest.KeyFile(t)}
-	r.agent, r.stop = keystest.StartAgent(t, filepath.Join(home, "agent"))
-	r.peer = keystest.LoadKey(t, r.agent, r.key, keys.AddOptions{Lifetime: time.Hour})
+	r := &rig{t: t, name: "me", home: home, key: keystest.KeyFile(t)}
 	r.dirs = must(profile.NewDirs(r.getenv))(t)
-	check(t, r.dirs.SaveProfile(profile.Profile{Name: "me", Peer: r.peer, Key: r.key}))
-	check(t, r.dirs.SetActive("me"))
 	r.bus = newService(r, r.dirs.Socket("bus", ""), "bus", "lnk-busd")
-	r.gitd = newService(r, r.dirs.Socket("gitd", r.peer), "gitd", "lnk-gitd", "--peer", string(r.peer))
 	r.bus.start()
+	r.moveIn()
+	check(t, r.dirs.SetActive(r.name))
+	return r
+}
+
+// other is a second profile of the user, with a key, an agent and a gitd of its own, on the same storage.
+func (r *rig) other(name string) *rig {
+	r.t.Helper()
+	o := &rig{t: r.t, name: name, home: r.home, dirs: r.dirs, bus: r.bus, key: keystest.KeyFile(r.t)}
+	o.moveIn()
+	return o
+}
+
+func (r *rig) moveIn() {
+	r.t.Helper()
+	r.agent, r.stop = keystest.StartAgent(r.t, filepath.Join(r.home, "agent-"+r.name))
+	r.peer = keystest.LoadKey(r.t, r.agent, r.key, keys.AddOptions{Lifetime: time.Hour})
+	check(r.t, r.dirs.SaveProfile(profile.Profile{Name: r.name, Peer: r.peer, Key: r.key}))
+	r.gitd = newService(r, r.dirs.Socket("gitd", r.peer), "gitd", "lnk-gitd", "--peer", string(r.peer))
 	r.gitd.start()
 	r.rpc = ipc.NewClient(r.gitd.socket, "gitd test")
-	t.Cleanup(func() { r.rpc.Close() })
-	return r
+	r.t.Cleanup(func() { r.rpc.Close() })
 }
 
 // environment is that of the daemons: no SSH_AUTH_SOCK, as under systemd.
@@ -174,7 +188,7 @@ func (r *rig) gitCommand(dir string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(r.t.Context(), "git", args...)
 	cmd.Dir = dir
 	cmd.Env = append([]string{
-		"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + r.home, "LNK_HOME=" + r.home,
+		"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + r.home, "LNK_HOME=" + r.home, "LNK_PROFILE=" + r.name,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org",
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=init.defaultBranch", "GIT_CONFIG_VALUE_0=main",

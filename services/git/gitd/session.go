@@ -191,7 +191,8 @@ func (p *session) updates(s *state, tip, canonical project.OID, changes []*comma
 	if canonical != s.canonical {
 		list = append(list, update{s.branch(), s.canonical, canonical})
 	}
-	return list
+	// Other peers' daemons change the identity, too: a push by the rules of an old one is to look again.
+	return append(list, update{project.IdentityRef, s.identified, s.identified})
 }
 
 // messages is the hook's standard error, which git shows its user line by line after "remote: ".

@@ -14,7 +14,8 @@ import (
 	"github.com/lnk-suite/lnk/services/project"
 )
 
-// update moves one ref. Old and new are zero for a ref that is not there before, or after.
+// update moves one ref. Old and new are zero for a ref that is not there before, or after; if they are the same, the
+// transaction only takes place if the ref is there.
 type update struct {
 	ref      string // full name
 	old, new project.OID
@@ -31,8 +32,8 @@ type updater struct {
 }
 
 // startUpdater starts the process. It inherits lock: while it commits, it keeps the lock even if gitd dies.
-func (e *engine) startUpdater(repo string, lock *os.File) (*updater, error) {
-	env := e.environment(e.commonSettings())
+func (e *engine) startUpdater(repo string, lock *os.File, more ...setting) (*updater, error) {
+	env := e.environment(append(e.commonSettings(), more...))
 	cmd, stderr := e.command(context.Background(), env, "--git-dir="+repo, "update-ref", "--stdin")
 	cmd.ExtraFiles = []*os.File{lock}
 	in, err := cmd.StdinPipe()
@@ -90,6 +91,8 @@ func script(updates []update) string {
 	b.WriteString("start\n")
 	for _, u := range updates {
 		switch {
+		case u.new == u.old:
+			fmt.Fprintf(&b, "verify %s %s\n", u.ref, u.old)
 		case u.new.IsZero():
 			fmt.Fprintf(&b, "delete %s %s\n", u.ref, u.old)
 		case u.old.IsZero():
