@@ -12,13 +12,13 @@ import (
 // differs is left out, also what this package knows no word for.
 func (i Identity) Changes(next *trust.Root) []string {
 	old := i.Newest()
-	spec, err := readSpec(next)
+	spec, err := SpecOf(next)
 	if err != nil || old == nil {
 		return trust.DiffRoots(old, next)
 	}
 	was := i.Spec()
 	lines := []string{fmt.Sprintf("version %d of the identity of %q, after %d", next.Version(), was.Name, i.Version)}
-	lines = append(lines, trust.DiffRole("the quorum", trust.RoleRoot, old, next)...)
+	lines = append(lines, trust.DiffQuorum("the quorum", old, next)...)
 	for _, text := range []struct{ name, was, is string }{
 		{"name", was.Name, spec.Name}, {"description", was.Description, spec.Description}, {"default branch", was.DefaultBranch, spec.DefaultBranch},
 		{"expiry", was.Expires.Format(time.RFC3339), spec.Expires.Format(time.RFC3339)},

@@ -47,12 +47,16 @@ func TestChangesShowsAll(t *testing.T) {
 		"targets takes 2": func(s *trust.RootSpec) {
 			s.Roles[trust.RoleTargets] = trust.Role{Keys: append(s.Roles[trust.RoleTargets].Keys, key), Threshold: 2}
 		},
-		"x-more is new": func(s *trust.RootSpec) { s.Extra["x-more"] = []byte("1") },
+		"\"x-more\" is new": func(s *trust.RootSpec) { s.Extra["x-more"] = []byte("1") },
 		`"later":2`: func(s *trust.RootSpec) {
 			s.Extra[extension] = []byte(`{"default_branch":"main","description":"","later":2,"name":"demo"}`)
 		},
-		"x-lnk-names":             func(s *trust.RootSpec) { s.Extra[trust.NamesMember] = []byte(`{"nobody":"eve"}`) },
-		"written in another way":  func(s *trust.RootSpec) { s.Snapshot = false },
+		"written in another way": func(s *trust.RootSpec) { s.Extra[trust.NamesMember] = []byte(`{"nobody":"eve"}`) },
+		`called "eve", was ""`: func(s *trust.RootSpec) {
+			s.Extra[trust.NamesMember] = []byte(`{"` + s.Roles[trust.RoleRoot].Keys[0].ID + `":"eve"}`)
+		},
+		`"x-lnk-names" is new`:    func(s *trust.RootSpec) { s.Extra[trust.NamesMember] = []byte(`[1]`) },
+		"written in another way ": func(s *trust.RootSpec) { s.Snapshot = false },
 		"the expiry is":           func(s *trust.RootSpec) { s.Expires = s.Expires.AddDate(1, 0, 0) },
 		"root version 3, after 1": func(s *trust.RootSpec) { s.Version = 3 },
 	} {

@@ -66,7 +66,7 @@ func VerifyChain(files [][]byte) (Identity, error) {
 // newIdentity reads verified roots.
 func newIdentity(roots []*trust.Root) (Identity, error) {
 	newest := roots[len(roots)-1]
-	spec, err := readSpec(newest)
+	spec, err := SpecOf(newest)
 	if err != nil {
 		return Identity{}, ipc.Errorf(ipc.Corrupt, "identity document, version %d: %w", newest.Version(), err)
 	}
@@ -134,8 +134,8 @@ func (s *Spec) check() error {
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
-// readSpec is the inverse of next.
-func readSpec(root *trust.Root) (Spec, error) {
+// SpecOf returns what a version of an identity document says, as a beginning for another.
+func SpecOf(root *trust.Root) (Spec, error) {
 	raw, ok := root.Extra(extension)
 	if !ok {
 		return Spec{}, fmt.Errorf("%s is missing: this is not the identity of a project", extension)

@@ -157,7 +157,7 @@ func TestNextKeeps(t *testing.T) {
 	if err := json.Compact(&members, extra); err != nil || members.String() != `{"default_branch":"main","description":"","later":1,"name":"other"}` {
 		t.Errorf("%s is %s", extension, &members)
 	}
-	read, err := readSpec(next)
+	read, err := SpecOf(next)
 	if err != nil || len(read.Names) != 1 || read.Names[signer(2).id()] != "ben" || len(next.Names()) != 1 {
 		t.Errorf("names %v, %v", read.Names, err)
 	}

@@ -62,7 +62,7 @@ func ParseDocument(data []byte) (*trust.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity document: %w", err)
 	}
-	if _, err := readSpec(root); err != nil {
+	if _, err := SpecOf(root); err != nil {
 		return nil, ipc.Errorf(ipc.Corrupt, "identity document: %w", err)
 	}
 	return root, nil
@@ -93,7 +93,7 @@ func (i Identity) Newest() *trust.Root {
 
 // Spec returns what the newest document says, as a beginning for the next.
 func (i Identity) Spec() Spec {
-	spec, _ := readSpec(i.Newest()) // it was read before
+	spec, _ := SpecOf(i.Newest()) // it was read before
 	return spec
 }
 

@@ -45,7 +45,7 @@ func DiffRoots(previous, next *Root) []string {
 	}
 	lines := []string{fmt.Sprintf("root version %d, after %d", next.Version(), previous.Version())}
 	for _, role := range topLevelRoles {
-		lines = append(lines, DiffRole(role, role, previous, next)...)
+		lines = append(lines, diffRole(role, previous.Role(role), next.Role(role), names)...)
 	}
 	if !previous.Expires().Equal(next.Expires()) {
 		lines = append(lines, fmt.Sprintf("expires %s, was %s", next.Expires().Format(time.RFC3339), previous.Expires().Format(time.RFC3339)))
@@ -53,11 +53,13 @@ func DiffRoots(previous, next *Root) []string {
 	return slices.Concat(lines, diffNames(previous, next), diffExtra(previous, next))
 }
 
-// DiffRole says in words what next changes in a role against previous; name is how the role is called there.
-func DiffRole(name, role string, previous, next *Root) (lines []string) {
-	old, new := previous.Role(role), next.Role(role)
-	names := previous.Names()
-	maps.Copy(names, next.Names())
+// DiffQuorum says in words what next changes in who signs roots, which is called name, and in how the keys are called.
+func DiffQuorum(name string, previous, next *Root) []string {
+	lines := diffRole(name, previous.Role(RoleRoot), next.Role(RoleRoot), names(previous, next))
+	return append(lines, diffNames(previous, next)...)
+}
+
+func diffRole(name string, old, new Role, names map[string]string) (lines []string) {
 	for _, k := range new.Keys {
 		if !old.holds(k) {
 			lines = append(lines, fmt.Sprintf("%s gains the key %s", name, describeKey(k, names)))

@@ -17,10 +17,13 @@ import (
 )
 
 func projectCommand(a *app) *cobra.Command {
-	return noun("project", "look at the projects that are stored here",
+	return noun("project", "look at the projects that are stored here, and change who speaks for them",
 		`A project is a git repository with an identity document that says who speaks for it. Each peer's refs in it are signed.
+Those who speak for it, its delegates, change that document together: each signs, with the key in their own ssh-agent and when they
+have time, and it takes a threshold of the old delegates and of the new.
 PROJECT is a URN, rad:z…; inside a repository that lnk init or lnk clone made it may be left out.`,
-		projectList(a), projectShow(a), projectRefs(a), projectVerify(a))
+		projectList(a), projectShow(a), projectRefs(a), projectVerify(a),
+		projectUpdate(a), projectSign(a), projectOverride(a), projectCancel(a), projectExport(a), projectImport(a))
 }
 
 // gitd returns a client of the gitd of the profile in use; nothing is sent yet.
@@ -106,41 +109,64 @@ func shortOID(oid project.OID) string {
 }
 
 func projectShow(a *app) *cobra.Command {
-	return verb[projectArg, git.Project]{
-		name:   "show",
-		short:  "show a project's identity",
-		long:   "Show prints what the project's identity document says, and the commit that its delegates agree on.",
+	return verb[projectArg, projectShown]{
+		name:  "show",
+		short: "show a project's identity, and what waits for its delegates' signatures",
+		long: `Show prints what the project's identity document says, and the commit that its delegates agree on. If a next version waits for
+signatures it says in words what that changes, who has signed it, who is missing, and whose signature each agent here could add.`,
 		cannot: "show the project",
 		exits:  projectExits,
-		run: func(ctx context.Context, args projectArg) (git.Project, error) {
-			which, err := a.projectArgs(ctx, args.Project)
-			if err != nil {
-				return git.Project{}, err
-			}
-			p, err := askGitd(ctx, a, git.Show, which)
-			if err == nil && time.Now().After(p.Expires) {
-				a.note("the identity document has expired: its delegates should sign a new version")
-			}
-			return p, err
-		},
-		text: func(w io.Writer, p git.Project) error {
-			return table(w, "urn\t"+string(p.URN), func(row func(...any)) {
-				row("name", p.Name)
-				row("description", p.Description)
-				row("branch", p.DefaultBranch)
-				row("head", shortOID(p.Head))
-				row("version", p.Version)
-				row("expires", p.Expires.Format(time.DateOnly))
-				for _, id := range p.Delegates {
-					row("delegate", id)
-				}
-				row("threshold", p.Threshold)
-				for _, id := range p.Peers {
-					row("peer", id)
-				}
-			})
-		},
+		run:    a.projectShown,
+		text:   printProject,
 	}.command(a)
+}
+
+// projectShown is a project with what waits for signatures.
+type projectShown struct {
+	git.Project
+	Next *trustShown `json:"next,omitempty" cbor:"10,keyasint,omitempty"`
+}
+
+func (a *app) projectShown(ctx context.Context, args projectArg) (projectShown, error) {
+	which, err := a.projectArgs(ctx, args.Project)
+	if err != nil {
+		return projectShown{}, err
+	}
+	p, err := askGitd(ctx, a, git.Show, which)
+	if err != nil {
+		return projectShown{}, err
+	}
+	if time.Now().After(p.Expires) {
+		a.note("the identity document has expired: its delegates should sign a new version, lnk project update --days 1825")
+	}
+	identity, err := askGitd(ctx, a, git.ShowIdentity, which)
+	if err != nil || identity.Pending == nil {
+		return projectShown{Project: p}, err
+	}
+	_, next, err := a.readIdentity(ctx, identity)
+	return projectShown{p, &next}, err
+}
+
+func printProject(w io.Writer, p projectShown) error {
+	err := table(w, "urn\t"+string(p.URN), func(row func(...any)) {
+		row("name", p.Name)
+		row("description", p.Description)
+		row("branch", p.DefaultBranch)
+		row("head", shortOID(p.Head))
+		row("version", p.Version)
+		row("expires", p.Expires.Format(time.DateOnly))
+		for _, id := range p.Delegates {
+			row("delegate", id)
+		}
+		row("threshold", p.Threshold)
+		for _, id := range p.Peers {
+			row("peer", id)
+		}
+	})
+	if err != nil || p.Next == nil {
+		return err
+	}
+	return printShown(w, *p.Next)
 }
 
 type projectRefsArgs struct {

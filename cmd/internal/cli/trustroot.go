@@ -50,7 +50,7 @@ func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, 
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, nil); err != nil {
+	if root, err = a.signRoot(ctx, root, nil, trusting(trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
@@ -150,7 +150,7 @@ func readTrustKey(text string) (trust.Key, string, error) {
 }
 
 // signRoot signs with every key that matters and that the caller's agent holds; there must be one.
-func (a *app) signRoot(ctx context.Context, root, previous *trust.Root) (*trust.Root, error) {
+func (a *app) signRoot(ctx context.Context, root, previous *trust.Root, why purpose) (*trust.Root, error) {
 	agent, err := a.agentOfCurrent(ctx)
 	if err != nil {
 		return nil, err
@@ -177,13 +177,13 @@ func (a *app) signRoot(ctx context.Context, root, previous *trust.Root) (*trust.
 		if !held {
 			continue
 		}
-		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(id), "tuf:root", "lnk trust"), root, previous); err != nil {
+		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(id), why.kind, why.command), root, previous); err != nil {
 			return nil, err
 		}
 		signed++
 	}
 	if signed == 0 {
-		return nil, ipc.Errorf(ipc.NoKey, "your agent at %s holds none of the root keys", agent).WithHint("add one with lnk key add: the first signature is whoever proposes it")
+		return nil, ipc.Errorf(ipc.NoKey, "your agent at %s holds none of the keys that count", agent).WithHint("add one with lnk key add: the first signature is whoever proposes it")
 	}
 	return root, nil
 }
@@ -218,7 +218,7 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous); err != nil {
+	if root, err = a.signRoot(ctx, root, previous, trusting(trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
@@ -264,7 +264,7 @@ func (a *app) trustOverride(ctx context.Context, args trustOverrideArgs) (trust.
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous); err != nil {
+	if root, err = a.signRoot(ctx, root, previous, trusting(trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {

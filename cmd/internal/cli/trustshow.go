@@ -60,7 +60,17 @@ type trustShown struct {
 	Metadata string            `json:"metadata" cbor:"3,keyasint"`
 
 	document trust.Document
+	why      purpose
 }
+
+// purpose is what signatures of a kind of document are for.
+type purpose struct {
+	command string // the noun whose verbs show, sign and so on are about it
+	kind    string // in the audit log
+	subject string // the argument of these verbs
+}
+
+func trusting(role string) purpose { return purpose{"lnk trust", "tuf:" + role, role} }
 
 // signingAgent is an ssh-agent on this machine that holds keys whose signature is missing.
 type signingAgent struct {
@@ -91,7 +101,7 @@ func printShown(w io.Writer, s trustShown) error {
 	for _, here := range s.Here {
 		for _, signer := range here.Signers {
 			if here.Own {
-				fmt.Fprintf(w, "your agent could sign as %s: lnk trust sign %s\n", called(signer), s.Pending.Role)
+				fmt.Fprintf(w, "your agent could sign as %s: %s sign %s\n", called(signer), s.why.command, s.why.subject)
 			} else {
 				fmt.Fprintf(w, "the agent at %s (%s) could sign as %s\n", here.Socket, here.Source, called(signer))
 			}
@@ -112,7 +122,7 @@ func (a *app) trustShown(ctx context.Context, args trustRoleArgs) (trustShown, e
 
 // readShown parses what is to be signed: the words and the bytes that are signed come from the same document.
 func (a *app) readShown(ctx context.Context, shown trust.ShowResult) (trustShown, error) {
-	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), Here: []signingAgent{}}
+	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), Here: []signingAgent{}, why: trusting(shown.Pending.Role)}
 	var err error
 	if shown.Pending.Role == trust.RoleRoot {
 		result.document, result.Changes, err = readRoots(shown)

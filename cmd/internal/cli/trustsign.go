@@ -67,15 +67,20 @@ func (a *app) trustSignOffline(ctx context.Context, args trustSignArgs) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(signatureFile{Role: shown.Pending.Role, Digest: shown.Pending.Digest, Signatures: signatures})
+	return a.writeJSON(args.Out, signatureFile{Role: shown.Pending.Role, Digest: shown.Pending.Digest, Signatures: signatures})
+}
+
+// writeJSON writes a file for another machine, or to standard output if it has no name.
+func (a *app) writeJSON(path string, content any) error {
+	data, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
 	data = append(data, '\n')
-	if args.Out == "" {
+	if path == "" {
 		return a.write(data)
 	}
-	return profile.WriteFile(args.Out, data, 0o644)
+	return profile.WriteFile(path, data, 0o644)
 }
 
 // fileSignature is a signature as files and TUF documents have it.
@@ -101,7 +106,7 @@ func (h *hexText) UnmarshalText(text []byte) (err error) {
 func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]fileSignature, error) {
 	own := ownAgent(shown.Here)
 	if own == nil {
-		return nil, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint("lnk trust show lists them; add yours with lnk key add")
+		return nil, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint(shown.why.command + " show lists them; add yours with lnk key add")
 	}
 	if err := printShown(a.Stderr, shown); err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]file
 	audit := &keys.AuditLog{Path: dirs.AuditLog()}
 	var signatures []fileSignature
 	for _, s := range own.Signers {
-		sig, err := audit.Audited(own.agent.Signer(s.Peer), "tuf:"+shown.Pending.Role, "lnk trust sign").Sign(ctx, shown.document.Payload())
+		sig, err := audit.Audited(own.agent.Signer(s.Peer), shown.why.kind, shown.why.command+" sign").Sign(ctx, shown.document.Payload())
 		if err != nil {
 			return nil, err
 		}
