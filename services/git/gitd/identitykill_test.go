@@ -3,10 +3,7 @@ package gitd_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -25,12 +22,7 @@ const (
 // change is as before or as after, all of it; a step that was answered has happened; and in the end the events on the bus
 // are the record, step by step. LNK_TEST_SEED repeats a run.
 func TestIdentityKill(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LNK_TEST_SEED"); s != "" {
-		seed = must(strconv.ParseUint(s, 10, 64))(t)
-	}
-	t.Logf("LNK_TEST_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := seeded(t)
 	r := newRig(t)
 	me, ben := r.delegate(), r.stranger(2)
 	urn := r.newProject()

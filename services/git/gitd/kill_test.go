@@ -20,12 +20,7 @@ const (
 // events agree at the end: no event is lost, none is doubled for a subscriber that goes by ids, none is invented.
 // LNK_TEST_SEED repeats a run.
 func TestKill(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LNK_TEST_SEED"); s != "" {
-		seed = must(strconv.ParseUint(s, 10, 64))(t)
-	}
-	t.Logf("LNK_TEST_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := seeded(t)
 	r, dir, url := pushed(t)
 	landed, failed := 0, 0
 	for round := range killRounds {
@@ -58,6 +53,16 @@ func TestKill(t *testing.T) {
 		return slices.ContainsFunc(r.events(), func(e event) bool { return e.ref == "refs/heads/last" })
 	})
 	checkChains(t, r.events(), refs)
+}
+
+// seeded returns a source of random moments, and says how to have the same ones again.
+func seeded(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("LNK_TEST_SEED"); s != "" {
+		seed = must(strconv.ParseUint(s, 10, 64))(t)
+	}
+	t.Logf("LNK_TEST_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // killSome kills and restarts gitd (0), the bus (1), or both.

@@ -82,16 +82,11 @@ func (o *outbox) publish(ctx context.Context, repo *repository, tip project.OID,
 
 // flush publishes what lies between the last published signed refs and tip.
 func (o *outbox) flush(ctx context.Context, repo *repository, tip project.OID, made []step) error {
-	limited, cancel := context.WithTimeout(ctx, publishLimit)
-	defer cancel()
-	t := o.track(repo.disk.URN)
-	if err := t.take(limited); err != nil {
+	t, err := o.begin(ctx, repo.disk.URN)
+	if err != nil {
 		return err
 	}
 	defer t.give()
-	if err := o.load(t, repo.disk.URN); err != nil {
-		return err
-	}
 	steps, err := repo.stepsBetween(ctx, t.last, tip, made)
 	if err != nil {
 		return err
@@ -111,6 +106,21 @@ func (o *outbox) store(ctx context.Context, s step) error {
 		return err
 	}
 	return o.send(ctx, messages)
+}
+
+// begin waits until the events of a project are the caller's to publish, and knows how far they have got.
+func (o *outbox) begin(ctx context.Context, urn project.URN) (*track, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	t := o.track(urn)
+	if err := t.take(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.load(t, urn); err != nil {
+		t.give()
+		return nil, err
+	}
+	return t, nil
 }
 
 func (o *outbox) send(ctx context.Context, messages []pubsub.Message) error {
@@ -135,16 +145,11 @@ func (o *outbox) publishSteps(ctx context.Context, repo *repository) error {
 }
 
 func (o *outbox) flushSteps(ctx context.Context, repo *repository) error {
-	limited, cancel := context.WithTimeout(ctx, publishLimit)
-	defer cancel()
-	t := o.track(repo.disk.URN)
-	if err := t.take(limited); err != nil {
+	t, err := o.begin(ctx, repo.disk.URN)
+	if err != nil {
 		return err
 	}
 	defer t.give()
-	if err := o.load(t, repo.disk.URN); err != nil {
-		return err
-	}
 	tip, err := repo.disk.Ref(ctx, project.SigningRef)
 	if err != nil || tip == t.step {
 		return err
