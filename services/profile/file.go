@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // WriteFile puts data at path, whole or not at all, also when the machine loses power: a temporary file beside it, fsync,
@@ -25,8 +28,32 @@ func CreateFile(path string, data []byte, perm os.FileMode) error {
 	return write(path, bytes.NewReader(data), perm, os.Link)
 }
 
+// temporary begins the names of files that are not in place yet.
+const temporary = ".tmp-"
+
+// leftFor is how long nobody has written to a temporary file before it counts as left behind.
+const leftFor = time.Hour
+
+// Sweep removes what crashes have left of the files that WriteFile, WriteFrom and CreateFile were about to put into dir. What
+// may still be written to stays.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), temporary) || !entry.Type().IsRegular() {
+			continue
+		}
+		if info, gone := entry.Info(); gone == nil && time.Since(info.ModTime()) > leftFor {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
+}
+
 func write(path string, r io.Reader, perm os.FileMode, place func(from, to string) error) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	temp, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}

@@ -81,6 +81,9 @@ escaped. The file appears verified or not at all; one that is there already and 
 			if flags.TargetName == "" || flags.TargetDir == "" {
 				return flagMissing("--target-name and --target-dir")
 			}
+			if sameFolder(flags.TargetDir, flags.MetadataDir) {
+				return &usageError{"a target could take the place of metadata: --target-dir must be another folder than --metadata-dir", "lnk help trust client"}
+			}
 			from, err := client.NewWeb(flags.TargetBaseURL)
 			if err != nil {
 				return err
@@ -96,6 +99,12 @@ escaped. The file appears verified or not at all; one that is there already and 
 			}))
 		},
 	}.command(a)
+}
+
+func sameFolder(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // failed makes every error end lnk with status 1, as the conformance suite expects of a client.

@@ -28,6 +28,9 @@ func (c *Client) Download(ctx context.Context, from Source, name string, target 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
+	if err := profile.Sweep(dir); err != nil {
+		return "", err
+	}
 	if err := profile.WriteFrom(to, r, 0o644); err != nil {
 		return "", about(name, err)
 	}

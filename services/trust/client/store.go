@@ -42,7 +42,11 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Folder{dir, lock}, nil
+	f := &Folder{dir, lock}
+	if err := profile.Sweep(dir); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // Close lets others use the folder.
