@@ -1,13 +1,16 @@
 package git_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/pubsub"
 	"github.com/lnk-suite/lnk/services/git"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/project"
@@ -113,6 +116,54 @@ func TestMethodsRoundTrip(t *testing.T) {
 	if got := back.Projects[0]; got.URN != p.URN || !got.Expires.Equal(now) || got.Head != p.Head || got.Delegates[0] != somePeer {
 		t.Errorf("came back as %+v", got)
 	}
+}
+
+// The form that scripts rely on.
+func TestIdentityJSON(t *testing.T) {
+	step := sampleStep(t)
+	view, err := git.IdentitySchemaOf().JSON(step.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"project":"rad:z2XrHeyfVzMBQTuLhaCs4R5A8ppXP","step":"signed","version":2,"digest":"` + strings.Repeat("07", 32) +
+		`","expires":"2026-11-01T00:00:00Z","since":"2026-11-01T00:00:00Z","key":"` + string(somePeer) + `","signed":1,"threshold":2}`
+	if string(text) != want {
+		t.Errorf("JSON is %s, want %s", text, want)
+	}
+	m := git.IdentityEvent(step)
+	if m.Topic != "rad."+string(somePeer)+".git.identity.signed" || m.Schema != git.IdentitySchema || m.ID != step.Commit.String() || pubsub.CheckTopic(m.Topic) != nil {
+		t.Errorf("message %+v", m)
+	}
+}
+
+func sampleStep(t testing.TB) project.RecordedStep {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	step := project.Step{
+		Kind: project.StepSigned, Project: someURN.Bytes(), Peer: somePeer, Version: 2, Digest: bytes.Repeat([]byte{7}, 32),
+		Expires: now, Since: now, Key: somePeer, Signed: 1, Threshold: 2,
+	}
+	data, err := ipc.Marshal(step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project.RecordedStep{Step: step, Commit: project.OID{9}, Data: data}
+}
+
+func FuzzIdentityStep(f *testing.F) {
+	f.Add(sampleStep(f).Data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		view, err := git.IdentitySchemaOf().JSON(data)
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(view); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func FuzzUpdated(f *testing.F) {

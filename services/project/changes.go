@@ -17,7 +17,7 @@ func (i Identity) Changes(next *trust.Root) []string {
 		return trust.DiffRoots(old, next)
 	}
 	was := i.Spec()
-	lines := []string{fmt.Sprintf("version %d of the identity of %q, after %d", next.Version(), was.Name, i.Version)}
+	lines := []string{fmt.Sprintf("version %d of the identity of %q (%s), after %d", next.Version(), was.Name, i.URN, i.Version)}
 	lines = append(lines, trust.DiffQuorum("the quorum", old, next)...)
 	for _, text := range []struct{ name, was, is string }{
 		{"name", was.Name, spec.Name}, {"description", was.Description, spec.Description}, {"default branch", was.DefaultBranch, spec.DefaultBranch},

@@ -15,7 +15,7 @@ func TestChanges(t *testing.T) {
 	spec.Name, spec.DefaultBranch, spec.Threshold = "other", "trunk", 2
 	spec.Delegates, spec.Names = ids(signer(1), signer(2)), map[peer.ID]string{signer(2).id(): "ben"}
 	want := []string{
-		`version 2 of the identity of "demo", after 1`,
+		`version 2 of the identity of "demo" (` + string(id.URN) + `), after 1`,
 		"the quorum gains the key " + string(signer(2).id()) + ` ("ben")`,
 		"the quorum takes 2 signatures, took 1",
 		`the name is "other", was "demo"`,

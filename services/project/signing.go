@@ -110,7 +110,8 @@ func (r Repository) Desk(ctx context.Context) (Desk, error) {
 		objects := r.reader(ctx)
 		defer objects.Close()
 		if pending, err = r.readPending(objects, &d); err != nil {
-			return Desk{}, fmt.Errorf("project %s: %s: %w", r.URN, SigningRef, err)
+			return Desk{}, ipc.Errorf(ipc.CodeOf(err), "project %s: %s: %w", r.URN, SigningRef, err).
+				WithHint("nothing depends on that record but what waits for signatures: git --git-dir=" + r.Dir + " update-ref -d " + SigningRef + " drops both")
 		}
 	}
 	d.Process, err = identity.Signing(pending)

@@ -152,7 +152,8 @@ func TestDesk(t *testing.T) {
 
 	step.Project = NewURN(OID{1}).Bytes()
 	record(second, nil, step)
-	if _, err := f.Desk(t.Context()); !errors.Is(err, ipc.Corrupt) {
+	_, err = f.Desk(t.Context())
+	if !errors.Is(err, ipc.Corrupt) || !strings.Contains(ipc.HintOf(err), "update-ref -d refs/rad/signing") {
 		t.Errorf("the record of another project: %v", err)
 	}
 	f.git("update-ref", SigningRef, f.git("rev-parse", IdentityRef))

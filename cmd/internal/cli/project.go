@@ -12,8 +12,10 @@ import (
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/git"
 	"github.com/lnk-suite/lnk/services/git/transport"
+	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/project"
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 func projectCommand(a *app) *cobra.Command {
@@ -124,7 +126,8 @@ signatures it says in words what that changes, who has signed it, who is missing
 // projectShown is a project with what waits for signatures.
 type projectShown struct {
 	git.Project
-	Next *trustShown `json:"next,omitempty" cbor:"10,keyasint,omitempty"`
+	Names map[peer.ID]string `json:"names,omitempty" cbor:"10,keyasint,omitempty"` // of delegates
+	Next  *trustShown        `json:"next,omitempty" cbor:"11,keyasint,omitempty"`
 }
 
 func (a *app) projectShown(ctx context.Context, args projectArg) (projectShown, error) {
@@ -139,12 +142,21 @@ func (a *app) projectShown(ctx context.Context, args projectArg) (projectShown, 
 	if time.Now().After(p.Expires) {
 		a.note("the identity document has expired: its delegates should sign a new version, lnk project update --days 1825")
 	}
-	identity, err := askGitd(ctx, a, git.ShowIdentity, which)
-	if err != nil || identity.Pending == nil {
-		return projectShown{Project: p}, err
+	from, err := a.shownIdentity(ctx, which.Project)
+	if err != nil {
+		return projectShown{}, err
 	}
-	_, next, err := a.readIdentity(ctx, identity)
-	return projectShown{p, &next}, err
+	identity, err := project.VerifyChain(from.Documents)
+	if err != nil {
+		return projectShown{}, err
+	}
+	shown := projectShown{Project: p, Names: identity.Spec().Names}
+	if from.Pending != nil {
+		next := trustShown{}
+		_, next, err = a.readIdentity(ctx, from)
+		shown.Next = &next
+	}
+	return shown, err
 }
 
 func printProject(w io.Writer, p projectShown) error {
@@ -156,7 +168,7 @@ func printProject(w io.Writer, p projectShown) error {
 		row("version", p.Version)
 		row("expires", p.Expires.Format(time.DateOnly))
 		for _, id := range p.Delegates {
-			row("delegate", id)
+			row("delegate", called(trust.Signer{Peer: id, Name: p.Names[id]}))
 		}
 		row("threshold", p.Threshold)
 		for _, id := range p.Peers {

@@ -283,6 +283,9 @@ func (v *revision) follow(ctx context.Context, before, now project.Identity, ste
 		return err
 	}
 	belongs, err := r.agreedOn(ctx, now, at, nil)
+	if errors.Is(err, ipc.Corrupt) {
+		belongs, err = at, nil // damaged refs of one delegate must not keep the others from changing who they are
+	}
 	if err != nil {
 		return err
 	}
