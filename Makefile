@@ -45,7 +45,7 @@ check:
 # benchmarks count their rounds themselves.
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m .
-	$(GO) test -run '^$$' -bench . -timeout 30m ./ipc ./services/keys ./services/project ./services/supervisor ./services/trust/trustd
+	$(GO) test -run '^$$' -bench . -timeout 30m ./ipc ./services/keys ./services/project ./services/supervisor ./services/trust/client ./services/trust/trustd
 	cd ipc/bench && $(GO) run .
 
 # Units, manual pages and completions are made by the program that is installed.

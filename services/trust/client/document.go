@@ -94,6 +94,13 @@ func readSignatures(file object) ([]trust.Signature, error) {
 	return out, nil
 }
 
+// names returns the names that the document gives to keys, by key id.
+func (d *document) names() map[string]string {
+	var names map[string]string
+	_, _ = d.signed.readOptional(trust.NamesMember, &names) // of another form: no names
+	return names
+}
+
 // fresh reports whether the document has not expired.
 func (d *document) fresh(now time.Time) error {
 	if !now.Before(d.expires) {

@@ -22,6 +22,7 @@ import (
 type key struct {
 	id     string
 	holder string // the same for keys that belong to the same private key
+	name   string // what the document calls the holder, if anything; it has no force
 	peer   peer.ID
 	verify func(payload, sig []byte) error
 }
@@ -29,12 +30,18 @@ type key struct {
 // maxModulus bounds RSA keys, in bits: verification takes time that grows with its square.
 const maxModulus = 8192
 
+// ownerMembers are the members of keys in which Repository Service for TUF and tuf-on-ci name their holders.
+var ownerMembers = []string{"x-rstuf-key-name", "x-tuf-on-ci-keyowner"}
+
 func readKey(id string, o object) key {
 	k, err := parseKey(o)
 	if err != nil {
 		return unusable(id, err)
 	}
 	k.id = id
+	for _, member := range ownerMembers {
+		_, _ = o.readOptional(member, &k.name) // of another form: no name
+	}
 	return k
 }
 

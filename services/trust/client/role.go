@@ -13,7 +13,8 @@ type role struct {
 	threshold int
 }
 
-func readKeys(o object) (map[string]key, error) {
+// readKeys reads the keys that o lists; names are those that their holders have beside that.
+func readKeys(o object, names map[string]string) (map[string]key, error) {
 	var list map[string]object
 	if err := o.read("keys", &list); err != nil {
 		return nil, err
@@ -23,7 +24,11 @@ func readKeys(o object) (map[string]key, error) {
 	}
 	all := make(map[string]key, len(list))
 	for id, one := range list {
-		all[id] = readKey(id, one)
+		k := readKey(id, one)
+		if name := names[id]; name != "" {
+			k.name = name
+		}
+		all[id] = k
 	}
 	return all, nil
 }

@@ -24,7 +24,7 @@ func parseRoot(data []byte) (*root, error) {
 	if _, err := d.signed.readOptional("consistent_snapshot", &r.consistent); err != nil {
 		return nil, err
 	}
-	all, err := readKeys(d.signed)
+	all, err := readKeys(d.signed, d.names())
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ type RoleReport struct {
 type Signer struct {
 	KeyID string  // quoted like Role
 	Peer  peer.ID // empty if it is no Ed25519 key
-	Name  string  // what the root document calls its holder, if anything
+	Name  string  // what the document that names the key calls its holder, if anything
 }
 
 // Survey refreshes the metadata, reads every role and fetches every target, or those that are named, without keeping them.
@@ -82,11 +82,9 @@ func (s *survey) top(ctx context.Context) {
 
 func (s *survey) role(r role, name string, d *document) {
 	signers, _ := r.signers(d)
-	var names map[string]string
-	_, _ = s.client.root.signed.readOptional(trust.NamesMember, &names) // of another form: no names
 	report := RoleReport{Role: plain(name), Version: d.version, Expires: d.expires, Threshold: r.threshold, Unsigned: len(r.keys) - len(signers)}
 	for _, k := range signers {
-		report.Signers = append(report.Signers, Signer{plain(k.id), k.peer, names[k.id]})
+		report.Signers = append(report.Signers, Signer{plain(k.id), k.peer, k.name})
 	}
 	s.Roles = append(s.Roles, report)
 }

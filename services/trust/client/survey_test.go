@@ -2,8 +2,11 @@ package client
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
+
+	"github.com/lnk-suite/lnk/services/trust"
 )
 
 // roles lists what a report says of them: "root 1 1/1".
@@ -116,5 +119,29 @@ func TestSurvey(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSurveyNames: holders have the names that the document of their keys gives them, in any of the usual forms.
+func TestSurveyNames(t *testing.T) {
+	w := newWorld(t, ours{})
+	id := w.signers["timestamp"][0].id
+	w.docs["root"][trust.NamesMember] = doc{id: "ann", "other": "nobody"}
+	w.addKey("root", newSigner("ed25519", doc{"x-rstuf-key-name": "ben"}))
+	w.publish("root")
+	w.delegate("targets", "A", doc{"paths": []string{"*"}})
+	k := w.signers["A"][0]
+	k.public["x-tuf-on-ci-keyowner"] = "@eve"
+	w.publish("A")
+	w.everything()
+	got := map[string]string{}
+	for _, r := range w.survey().Roles {
+		for _, s := range r.Signers {
+			got[r.Role] += s.Name + ";" + string(s.Peer)[:min(4, len(s.Peer))] + " "
+		}
+	}
+	want := map[string]string{"root": "; ben;z6Mk ", "timestamp": "ann; ", "snapshot": "; ", "targets": "; ", "A": "@eve; "}
+	if !maps.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -80,7 +80,7 @@ func (t *targets) readFiles() error {
 }
 
 func (t *targets) readDelegations(o object) error {
-	all, err := readKeys(o)
+	all, err := readKeys(o, t.names())
 	if err != nil {
 		return err
 	}
