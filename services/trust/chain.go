@@ -3,8 +3,6 @@ package trust
 import (
 	"fmt"
 
-	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
-
 	"github.com/lnk-suite/lnk/ipc"
 )
 
@@ -95,15 +93,12 @@ func Judge(roots []*Root) error {
 	if len(roots) == 0 {
 		return ipc.Errorf(ipc.Corrupt, "no root document")
 	}
-	trusted, err := trustedmetadata.New(roots[0].data)
+	gate, err := NewGate(roots[0])
 	for _, r := range roots[1:] {
 		if err != nil {
 			break
 		}
-		_, err = trusted.UpdateRoot(r.data)
+		gate, err = gate.Next(r)
 	}
-	if err != nil {
-		return ipc.Errorf(ipc.Corrupt, "standard TUF clients refuse this root document: %w", err)
-	}
-	return nil
+	return err
 }

@@ -2,59 +2,75 @@ package trust
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"iter"
 	"time"
 
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"github.com/lnk-suite/lnk/ipc"
 )
 
-// Publication is a repository as clients are about to find it. Delegated holds the roles below targets that are new;
-// those that stay as they are were judged before.
+// Publication is a repository as clients are about to find it. Delegated gives the roles below targets that are new, by
+// name; those that stay as they are were judged before.
 type Publication struct {
-	Roots                        []*Root // the last one is current; those before it lead there
 	Timestamp, Snapshot, Targets []byte
-	Delegated                    map[string][]byte // by role name
+	Delegated                    iter.Seq2[string, []byte] // may be nil, and may give each document when it is there
 }
 
-// Judge has an unmodified go-tuf take the publication, as a client would at the time now: an opinion that owes nothing to
-// this package, to be heard before anything is published.
-func (p Publication) Judge(now time.Time) error {
-	if err := p.judge(now); err != nil {
-		return ipc.Errorf(ipc.Corrupt, "standard TUF clients would refuse this: %w", err)
-	}
-	return nil
+// Gate is an unmodified go-tuf that trusts one root document, as a client of the repository does: an opinion that owes
+// nothing to this package, to be heard before anything is published. It never changes.
+type Gate struct {
+	root *metadata.Metadata[metadata.RootType]
 }
 
-func (p Publication) judge(now time.Time) error {
-	if len(p.Roots) == 0 {
-		return fmt.Errorf("no root document")
-	}
-	client, err := trustedmetadata.New(p.Roots[0].data)
+// NewGate has go-tuf trust a root document, if it is signed by its own root keys. Errors have code ipc.Corrupt, those of
+// the methods too.
+func NewGate(root *Root) (*Gate, error) {
+	client, err := trustedmetadata.New(root.data)
 	if err != nil {
-		return err
+		return nil, refusal(err)
 	}
-	client.RefTime = now.UTC()
-	for _, root := range p.Roots[1:] {
-		if _, err := client.UpdateRoot(root.data); err != nil {
-			return err
-		}
+	return &Gate{client.Root}, nil
+}
+
+// Next has go-tuf go on to the next version of root.
+func (g *Gate) Next(root *Root) (*Gate, error) {
+	client := g.client(time.Now())
+	if _, err := client.UpdateRoot(root.data); err != nil {
+		return nil, refusal(err)
 	}
+	return &Gate{client.Root}, nil
+}
+
+func (g *Gate) client(now time.Time) *trustedmetadata.TrustedMetadata {
+	return &trustedmetadata.TrustedMetadata{Root: g.root, Targets: map[string]*metadata.Metadata[metadata.TargetsType]{}, RefTime: now.UTC()}
+}
+
+// Judge has go-tuf take the publication at the time now.
+func (g *Gate) Judge(p Publication, now time.Time) error {
+	client := g.client(now)
 	if _, err := client.UpdateTimestamp(p.Timestamp); err != nil {
-		return err
+		return refusal(err)
 	}
 	if _, err := client.UpdateSnapshot(p.Snapshot, false); err != nil {
-		return err
+		return refusal(err)
 	}
 	if _, err := client.UpdateTargets(p.Targets); err != nil {
-		return err
+		return refusal(err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Delegated)) {
-		if _, err := client.UpdateDelegatedTargets(p.Delegated[name], name, RoleTargets); err != nil {
-			return fmt.Errorf("role %s: %w", name, err)
+	if p.Delegated == nil {
+		return nil
+	}
+	for name, data := range p.Delegated {
+		if _, err := client.UpdateDelegatedTargets(data, name, RoleTargets); err != nil {
+			return refusal(fmt.Errorf("role %s: %w", name, err))
 		}
+		delete(client.Targets, name) // nothing is delegated further, and there may be thousands
 	}
 	return nil
+}
+
+func refusal(err error) error {
+	return ipc.Errorf(ipc.Corrupt, "standard TUF clients would refuse this: %w", err)
 }

@@ -36,7 +36,7 @@ func mustSign(t testing.TB, f *File, role Role, who ...testSigner) *File {
 }
 
 // published makes a whole repository with one bin that is not empty.
-func published(t testing.TB, bits int) Publication {
+func published(t testing.TB, bits int) (*Root, Publication) {
 	t.Helper()
 	root := signAll(t, newRoot(t, 1, 1, signers(1)), nil, signers(1))
 	role := root.Role(RoleTimestamp)
@@ -63,10 +63,10 @@ func published(t testing.TB, bits int) Publication {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Publication{
-		Roots: []*Root{root}, Timestamp: mustSign(t, timestamp, role, signer(1)).Bytes(),
-		Snapshot: mustSign(t, snapshot, role, signer(1)).Bytes(), Targets: mustSign(t, top.File, role, signer(1)).Bytes(),
-		Delegated: map[string][]byte{name: mustSign(t, bin.File, role, signer(1)).Bytes()},
+	return root, Publication{
+		Timestamp: mustSign(t, timestamp, role, signer(1)).Bytes(),
+		Snapshot:  mustSign(t, snapshot, role, signer(1)).Bytes(), Targets: mustSign(t, top.File, role, signer(1)).Bytes(),
+		Delegated: maps.All(map[string][]byte{name: mustSign(t, bin.File, role, signer(1)).Bytes()}),
 	}
 }
 
@@ -87,11 +87,15 @@ func TestNullCustom(t *testing.T) {
 
 // TestPublication: what we write, an unmodified go-tuf takes, and we read back.
 func TestPublication(t *testing.T) {
-	p := published(t, 4)
-	if err := p.Judge(expires.Add(-time.Hour)); err != nil {
+	root, p := published(t, 4)
+	gate, err := NewGate(root)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Judge(expires.Add(time.Hour)); ipc.CodeOf(err) != ipc.Corrupt {
+	if err := gate.Judge(p, expires.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := gate.Judge(p, expires.Add(time.Hour)); ipc.CodeOf(err) != ipc.Corrupt {
 		t.Errorf("expired: %v", err)
 	}
 	snapshot, err := ParseSnapshot(p.Snapshot)
@@ -122,14 +126,13 @@ func TestPublication(t *testing.T) {
 		}
 	}
 	for _, wrong := range []func(*Publication){
-		func(p *Publication) { p.Roots = nil },
 		func(p *Publication) { p.Targets = p.Snapshot },
 		func(p *Publication) { p.Snapshot = p.Timestamp },
-		func(p *Publication) { p.Delegated = map[string][]byte{"bins-zz": p.Targets} },
+		func(p *Publication) { p.Delegated = maps.All(map[string][]byte{"bins-zz": p.Targets}) },
 	} {
 		bad := p
 		wrong(&bad)
-		if err := bad.Judge(expires.Add(-time.Hour)); ipc.CodeOf(err) != ipc.Corrupt {
+		if err := gate.Judge(bad, expires.Add(-time.Hour)); ipc.CodeOf(err) != ipc.Corrupt {
 			t.Errorf("judge says %v", err)
 		}
 	}
@@ -260,9 +263,9 @@ func TestFileSignatures(t *testing.T) {
 }
 
 func FuzzParseTargets(f *testing.F) {
-	p := published(f, 2)
+	_, p := published(f, 2)
 	f.Add(p.Targets)
-	for data := range maps.Values(p.Delegated) {
+	for _, data := range p.Delegated {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys"
@@ -92,92 +95,90 @@ func (a *agents) candidates(ctx context.Context) []keys.Candidate {
 	return append(all, keys.Candidates(ctx, sources)...)
 }
 
-// signers is how many signatures are asked for at once: an agent works on one at a time, the way there takes as long.
-const signers = 4
-
-// order is a document that an online key is to sign.
-type order struct {
-	name string
-	doc  *trust.File
-	role trust.Role
-}
-
-// signOnline has the role's key, of which there is one, sign each document. Every signature is in the audit log before
-// any of them is used.
-func (r *repository) signOnline(ctx context.Context, orders []order, by caller) ([]*trust.File, error) {
-	if len(orders) == 0 {
-		return nil, nil
-	}
-	agentOf := map[string]keys.Agent{}
-	for _, o := range orders {
-		pub := o.role.Keys[0].Public
-		if _, known := agentOf[string(pub)]; known {
-			continue
-		}
-		id, err := peer.FromPublicKey(pub)
-		if err != nil {
-			return nil, err
-		}
-		if agentOf[string(pub)], err = r.agents.holding(ctx, id, by.agent); err != nil {
-			return nil, err
-		}
-	}
-	signed, err := r.signAll(ctx, orders, agentOf)
+// signer returns the online key with the agent that holds it.
+func (a *agents) signer(ctx context.Context, key trust.Key, callers string) (keys.Signer, error) {
+	id, err := peer.FromPublicKey(key.Public)
 	if err != nil {
 		return nil, err
 	}
-	return signed, r.record(orders, by)
-}
-
-func (r *repository) signAll(ctx context.Context, orders []order, agentOf map[string]keys.Agent) ([]*trust.File, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	signed := make([]*trust.File, len(orders))
-	todo := make(chan int)
-	var workers sync.WaitGroup
-	for range min(signers, len(orders)) {
-		workers.Go(func() {
-			for i := range todo {
-				o := orders[i]
-				pub := o.role.Keys[0].Public
-				id, err := peer.FromPublicKey(pub)
-				if err == nil {
-					signed[i], err = o.doc.Sign(ctx, agentOf[string(pub)].Signer(id), o.role)
-				}
-				if err != nil {
-					cancel(err)
-				}
-			}
-		})
+	agent, err := a.holding(ctx, id, callers)
+	if err != nil {
+		return nil, err
 	}
-	for i := range orders {
-		if ctx.Err() != nil {
-			break
-		}
-		todo <- i
-	}
-	close(todo)
-	workers.Wait()
-	return signed, context.Cause(ctx)
-}
-
-// record writes an audit line for each signature.
-func (r *repository) record(orders []order, by caller) error {
-	lines := make([]keys.AuditRecord, 0, len(orders))
-	for _, o := range orders {
-		id, err := peer.FromPublicKey(o.role.Keys[0].Public)
-		if err != nil {
-			return err
-		}
-		lines = append(lines, r.line(id, "tuf:"+o.name, o.doc, by))
-	}
-	return r.audit.Append(lines...)
-}
-
-func (r *repository) line(id peer.ID, kind string, doc trust.Document, by caller) keys.AuditRecord {
-	sum := sha256.Sum256(doc.Payload())
-	return keys.AuditRecord{Time: time.Now().UTC(), Key: id, Kind: kind, Digest: "sha256:" + hex.EncodeToString(sum[:]), Caller: "lnk-trustd: " + r.name + " for " + by.who}
+	return agent.Signer(id), nil
 }
 
 // isNoKey tells a key that is not at hand from a failure.
 func isNoKey(err error) bool { return errors.Is(err, ipc.NoKey) }
+
+// onlineSigner signs with the one key of a role, which an agent holds. It may be used concurrently.
+type onlineSigner struct {
+	r    *repository
+	by   caller
+	role trust.Role
+	key  keys.Signer
+
+	mu    sync.Mutex
+	lines []keys.AuditRecord // what was signed and is not in the audit log yet
+}
+
+// recordAtOnce is how many lines go to the audit log together: each time is one write to the disk.
+const recordAtOnce = 256
+
+func (s *onlineSigner) find(ctx context.Context) (err error) {
+	s.key, err = s.r.agents.signer(ctx, s.role.Keys[0], s.by.agent)
+	return err
+}
+
+func (s *onlineSigner) sign(ctx context.Context, name string, doc *trust.File) (*trust.File, error) {
+	signed, err := doc.Sign(ctx, s.key, s.role)
+	if err != nil {
+		return nil, err
+	}
+	id, err := peer.FromPublicKey(s.role.Keys[0].Public)
+	if err != nil {
+		return nil, err
+	}
+	line := s.r.line(id, "tuf:"+name, doc, s.by)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines = append(s.lines, line); len(s.lines) >= recordAtOnce {
+		err = s.recordLocked()
+	}
+	return signed, err
+}
+
+// record writes what is left to the audit log. Without it, nothing may be used that was signed.
+func (s *onlineSigner) record() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recordLocked()
+}
+
+func (s *onlineSigner) recordLocked() error {
+	err := s.r.audit.Append(s.lines...)
+	s.lines = nil
+	return err
+}
+
+// signAll puts signed documents in the place of those in docs.
+func (s *onlineSigner) signAll(ctx context.Context, docs map[string]*trust.File) error {
+	work, ctx := errgroup.WithContext(ctx)
+	var mu sync.Mutex
+	for name, doc := range maps.Clone(docs) {
+		work.Go(func() error {
+			signed, err := s.sign(ctx, name, doc)
+			mu.Lock()
+			defer mu.Unlock()
+			docs[name] = signed
+			return err
+		})
+	}
+	return work.Wait()
+}
+
+// line is what the audit log says about a signature.
+func (r *repository) line(id peer.ID, kind string, doc trust.Document, by caller) keys.AuditRecord {
+	sum := sha256.Sum256(doc.Payload())
+	return keys.AuditRecord{Time: time.Now().UTC(), Key: id, Kind: kind, Digest: "sha256:" + hex.EncodeToString(sum[:]), Caller: "lnk-trustd: " + r.name + " for " + by.who}
+}

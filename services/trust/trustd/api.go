@@ -134,6 +134,7 @@ func (c *call) object(required ...string) error {
 	if err := json.Unmarshal(c.data, &c.member); err != nil {
 		return invalid("json_invalid", "JSON decode error", "body")
 	}
+	c.data = nil // it may be large, and is all in member now
 	for _, name := range required {
 		if value := c.member[name]; len(value) == 0 {
 			return invalid("missing", "Field required", "body", name)

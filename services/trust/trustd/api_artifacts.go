@@ -18,6 +18,7 @@ func postArtifacts(c *call) error {
 	if err := decode(c.member["artifacts"], &artifacts, "body", "artifacts"); err != nil {
 		return err
 	}
+	delete(c.member, "artifacts") // it may be large
 	names := []string{}
 	request := artifactsRequest{add: map[string]trust.Target{}}
 	for _, a := range artifacts {

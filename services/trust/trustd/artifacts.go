@@ -37,6 +37,9 @@ func (r *repository) roleFor(target string) (string, delegation, bool) {
 
 // contents returns the published targets of a role.
 func (r *repository) contents(role string) (map[string]trust.Target, error) {
+	if r.edition == nil {
+		return nil, nil
+	}
 	version := r.edition.snapshot.Versions[role]
 	if version == 0 {
 		return nil, nil
@@ -46,6 +49,25 @@ func (r *repository) contents(role string) (map[string]trust.Target, error) {
 		return nil, err
 	}
 	return doc.Spec().Targets, nil
+}
+
+// changed returns the targets of a role as they are to be.
+func (r *repository) changed(role string, touched []string, s staged) (map[string]trust.Target, error) {
+	targets, err := r.contents(role)
+	if err != nil {
+		return nil, err
+	}
+	if targets = maps.Clone(targets); targets == nil {
+		targets = map[string]trust.Target{}
+	}
+	for _, target := range touched {
+		if info, added := s.Add[target]; added {
+			targets[target] = info
+		} else {
+			delete(targets, target)
+		}
+	}
+	return targets, nil
 }
 
 // artifactsRequest adds and removes targets, and publishes them unless told to wait.
@@ -143,68 +165,60 @@ func (r *repository) publishStaged(ctx context.Context, by caller) (outcome, err
 // release moves what next has staged into the roles: at once into those that are signed online, as a pending version into
 // those that people sign. What belongs to a role that is pending already stays staged.
 func (r *repository) release(ctx context.Context, next *state, by caller) ([]string, error) {
-	groups := map[string]*staged{}
-	people := map[string]bool{}
-	group := func(target string) *staged {
-		role, d, ok := r.roleFor(target)
-		if !ok || r.drafts[role] != nil {
-			return nil
-		}
-		if groups[role] == nil {
-			groups[role] = &staged{map[string]trust.Target{}, map[string]bool{}}
-		}
-		people[role] = len(d.Keys) > 0
-		return groups[role]
-	}
-	for target, info := range next.Staged.Add {
-		if g := group(target); g != nil {
-			g.Add[target] = info
-			delete(next.Staged.Add, target)
+	online, people := map[string][]string{}, map[string][]string{}
+	all := next.Staged
+	next.Staged = staged{}
+	for target, info := range all.Add {
+		if !r.group(target, online, people) {
+			next.stageAdd(target, info)
 		}
 	}
-	for target := range next.Staged.Remove {
-		if g := group(target); g != nil {
-			g.Remove[target] = true
-			delete(next.Staged.Remove, target)
+	for target := range all.Remove {
+		if !r.group(target, online, people) {
+			next.stageRemove(target, true)
 		}
 	}
-	if len(groups) == 0 {
+	if len(online)+len(people) == 0 {
 		if !next.Staged.empty() {
 			return nil, ipc.Errorf(ipc.Conflict, "the artifacts wait: their roles are pending signatures already").
 				WithHint("--stage keeps them until lnk trust publish; what is pending is ended with lnk trust sign ROLE or lnk trust cancel ROLE")
 		}
 		return nil, nil
 	}
-	return r.apply(ctx, next, groups, people, by)
+	roles := slices.Sorted(maps.Keys(online))
+	roles = append(roles, slices.Sorted(maps.Keys(people))...)
+	return roles, r.apply(ctx, next, all, online, people, by)
 }
 
-func (r *repository) apply(ctx context.Context, next *state, groups map[string]*staged, people map[string]bool, by caller) ([]string, error) {
-	c := change{contents: map[string]map[string]trust.Target{}}
+// group adds a target to those of its role, and reports whether the role can have a new version now.
+func (r *repository) group(target string, online, people map[string][]string) bool {
+	role, d, ok := r.roleFor(target)
+	if !ok || r.drafts[role] != nil {
+		return false
+	}
+	list := online
+	if len(d.Keys) > 0 {
+		list = people
+	}
+	list[role] = append(list[role], target)
+	return true
+}
+
+// apply publishes the roles in online, and makes those in people pending.
+func (r *repository) apply(ctx context.Context, next *state, s staged, online, people map[string][]string, by caller) error {
 	drafts := map[string]*trust.Targets{}
-	for role, g := range groups {
-		old, err := r.contents(role)
+	for role, touched := range people {
+		targets, err := r.changed(role, touched, s)
 		if err != nil {
-			return nil, err
-		}
-		targets := maps.Clone(old)
-		if targets == nil {
-			targets = map[string]trust.Target{}
-		}
-		maps.Copy(targets, g.Add)
-		for target := range g.Remove {
-			delete(targets, target)
-		}
-		if !people[role] {
-			c.contents[role] = targets
-			continue
+			return err
 		}
 		if drafts[role], err = r.propose(next, role, targets, time.Time{}, nil); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var err error
-	if len(c.contents) > 0 {
-		err = r.publish(ctx, next, c, by)
+	if len(online) > 0 {
+		err = r.publish(ctx, next, change{touched: online, staged: s}, by)
 	} else {
 		err = r.commit(next, nil)
 	}
@@ -213,7 +227,7 @@ func (r *repository) apply(ctx context.Context, next *state, groups map[string]*
 			r.drafts[role] = doc
 		}
 	}
-	return slices.Sorted(maps.Keys(groups)), err
+	return err
 }
 
 // withTask notes in a target which request has added it, as Repository Service for TUF does when asked to.

@@ -39,7 +39,8 @@ func BenchmarkLarge(b *testing.B) {
 		b.ReportMetric(took.Seconds(), "s")
 		b.ReportMetric(took.Seconds()/s.goTUF(signed).Seconds(), "x-go-tuf")
 		b.ReportMetric(took.Seconds()/s.agentAlone(b, len(signed)+2).Seconds(), "x-agent")
-		b.ReportMetric(float64(len(signed)), "files")
+		s.note()
+		b.ReportMetric(s.peak, "MiB-peak")
 		b.ReportMetric(0, "ns/op")
 	})
 	n := 0

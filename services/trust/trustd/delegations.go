@@ -103,7 +103,7 @@ func (r *repository) delegate(ctx context.Context, list []delegation, days map[s
 		return outcome{}, ipc.Errorf(ipc.Conflict, "hash bins are used: no roles can be delegated to")
 	}
 	next := r.state.clone()
-	c := change{contents: map[string]map[string]trust.Target{}}
+	c := change{touched: map[string][]string{}}
 	drafts := map[string]*trust.Targets{}
 	var out outcome
 	for _, d := range list {
@@ -159,7 +159,7 @@ func (r *repository) plan(next *state, d delegation, days int, deadline time.Tim
 	sameSigners := known && old.Threshold == d.Threshold && slices.EqualFunc(old.Keys, d.Keys, bytes.Equal)
 	switch {
 	case len(d.Keys) == 0:
-		c.contents[d.Name] = targets
+		c.touched[d.Name] = nil
 		fallthrough
 	case sameSigners:
 		next.Settings.Delegated = withDelegation(next.Settings.Delegated, d)

@@ -14,7 +14,7 @@
 // A change first writes the new versions of files that no client looks for yet, then the state, which holds the new
 // root and the new timestamp too, and then puts these two in place. What a crash leaves undone of the last step is done
 // when the repository is opened next; what it leaves of the first step is written again. Nothing is published that an
-// unmodified go-tuf has not accepted before (trust.Publication).
+// unmodified go-tuf has not accepted before (trust.Gate).
 //
 // The package does not decide whose signatures count (services/trust), holds no key, and does not publish events by
 // itself: they are part of the state until the bus has stored them.

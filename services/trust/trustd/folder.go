@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/profile"
 )
 
 // folder holds one repository. Whoever has it open is the only one to write.
@@ -23,17 +20,18 @@ type folder struct {
 	lock *os.File
 }
 
-func (f folder) statePath() string           { return filepath.Join(f.dir, "state.json") }
-func (f folder) metadata(name string) string { return filepath.Join(f.dir, "metadata", name) }
-func (f folder) targets() string             { return filepath.Join(f.dir, "targets") }
-func (f folder) task(id string) string       { return filepath.Join(f.dir, "tasks", id+".json") }
+func (f folder) statePath() string             { return filepath.Join(f.dir, "state.json") }
+func (f folder) metadata(name string) string   { return filepath.Join(f.dir, "metadata", name) }
+func (f folder) unfinished(name string) string { return filepath.Join(f.dir, "new", name) }
+func (f folder) targets() string               { return filepath.Join(f.dir, "targets") }
+func (f folder) task(id string) string         { return filepath.Join(f.dir, "tasks", id+".json") }
 
 // lockPatience covers a daemon that is still leaving.
 const lockPatience = 5 * time.Second
 
 // openFolder makes the folder if need be and locks it. What a crash left half-written is removed.
 func openFolder(ctx context.Context, dir string) (folder, error) {
-	for _, sub := range []string{"metadata", "targets", "tasks"} {
+	for _, sub := range []string{"metadata", "targets", "tasks", "new"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return folder{}, err
 		}
@@ -61,9 +59,10 @@ func openFolder(ctx context.Context, dir string) (folder, error) {
 
 func (f folder) close() { _ = f.lock.Close() }
 
+// sweep removes what was never finished. There may be tens of thousands of finished files: it does not go through those.
 func (f folder) sweep() error {
-	for _, sub := range []string{".", "metadata", "targets", "tasks"} {
-		left, err := filepath.Glob(filepath.Join(f.dir, sub, ".tmp-*"))
+	for _, pattern := range []string{"new/*", ".tmp-*"} {
+		left, err := filepath.Glob(filepath.Join(f.dir, pattern))
 		if err != nil {
 			return err
 		}
@@ -74,52 +73,6 @@ func (f folder) sweep() error {
 		}
 	}
 	return nil
-}
-
-// file is one that clients do not look for yet.
-type file struct {
-	name string
-	data []byte
-}
-
-// manyFiles is from how many files on one call that flushes the file system is cheaper than one per file.
-const manyFiles = 64
-
-// writeNew puts new versions of metadata beside those that are in use, all on disk when it returns.
-func (f folder) writeNew(files []file) error {
-	if len(files) == 0 {
-		return nil
-	}
-	together := len(files) >= manyFiles
-	for _, one := range files {
-		if err := f.write(one, !together); err != nil {
-			return fmt.Errorf("cannot write %s: %w", one.name, err)
-		}
-	}
-	dir := filepath.Join(f.dir, "metadata")
-	if together {
-		if err := syncFileSystem(dir); err != nil {
-			return err
-		}
-	}
-	return profile.SyncDir(dir)
-}
-
-func (f folder) write(one file, sync bool) error {
-	temp, err := os.CreateTemp(filepath.Join(f.dir, "metadata"), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(one.data)
-	err = errors.Join(err, temp.Chmod(0o644))
-	if sync {
-		err = errors.Join(err, temp.Sync())
-	}
-	if err := errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), f.metadata(one.name))
 }
 
 // place makes name hold data, unless it does. A version that is there already is never replaced: clients may have it.
@@ -133,19 +86,9 @@ func (f folder) place(name string, data []byte, once bool) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	return profile.WriteFile(f.metadata(name), data, 0o644)
-}
-
-// keptVersions is how many versions of a role stay for clients that are in the middle of an update.
-const keptVersions = 10
-
-// forget removes the version of each role that is too old to be of use; root versions stay for ever.
-func (f folder) forget(files []file) {
-	for _, one := range files {
-		var version int64
-		number, rest, _ := strings.Cut(one.name, ".")
-		if _, err := fmt.Sscan(number, &version); err == nil && version > keptVersions && rest != "root.json" {
-			_ = os.Remove(f.metadata(fmt.Sprintf("%d.%s", version-keptVersions, rest)))
-		}
+	one := f.newFiles(1)
+	if err := one.add(name, data); err != nil {
+		return err
 	}
+	return one.place()
 }

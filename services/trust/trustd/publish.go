@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -14,11 +13,12 @@ import (
 
 // change is what an edition brings that the last one did not have.
 type change struct {
-	root     *trust.Root                        // nil: stays
-	top      bool                               // delegations of targets changed in the settings
-	contents map[string]map[string]trust.Target // of roles below targets that the online key signs
-	people   map[string]*trust.Targets          // roles below targets that people have signed
-	bump     map[string]bool                    // roles that get a new version although nothing changed
+	root    *trust.Root               // nil: stays
+	top     bool                      // delegations of targets changed in the settings
+	touched map[string][]string       // targets that are added or removed, by role below targets that the online key signs
+	staged  staged                    // what becomes of those targets
+	people  map[string]*trust.Targets // roles below targets that people have signed
+	bump    map[string]bool           // roles that get a new version although nothing changed
 }
 
 // renewBefore is how long before its expiry a role that is signed online gets a new version (rule R14).
@@ -37,21 +37,22 @@ type edit struct {
 	by      caller
 	now     time.Time
 	root    *trust.Root
-	rotates bool // the online key is another
+	gate    *trust.Gate // that trusts root
+	rotates bool        // the online key is another
 	first   bool
 
 	versions  map[string]int64
-	below     map[string]*trust.File // new versions of roles below targets
+	below     []string // roles that get a new version
 	top       *trust.Targets
 	snapshot  *trust.File
 	timestamp *trust.File
-	files     []file
-	handover  bool
+	handover  bool // the head is signed by the online key before, too
+	files     *newFiles
 }
 
 // publish signs what has to be new, has it judged and commits next with it. next already holds what led to the change.
 func (r *repository) publish(ctx context.Context, next *state, c change, by caller) error {
-	e := &edit{r: r, next: next, change: c, by: by, now: r.now(), root: r.root, first: r.root == nil, versions: map[string]int64{}, below: map[string]*trust.File{}}
+	e := &edit{r: r, next: next, change: c, by: by, now: r.now(), root: r.root, first: r.root == nil, versions: map[string]int64{}}
 	if c.root != nil {
 		e.root = c.root
 	}
@@ -59,11 +60,17 @@ func (r *repository) publish(ctx context.Context, next *state, c change, by call
 		maps.Copy(e.versions, r.edition.snapshot.Versions)
 		e.rotates = !bytes.Equal(onlineKey(e.root), onlineKey(r.root))
 	}
-	if err := e.build(ctx); err != nil {
+	if err := e.build(); err != nil {
 		return err
 	}
-	if err := e.judge(); err != nil {
+	e.files = r.folder.newFiles(len(e.below) + 2)
+	if err := e.issue(ctx); err != nil {
+		e.files.drop()
 		return err
+	}
+	next.setRoot(e.root)
+	if e.timestamp != nil {
+		next.Timestamp, next.Handover = e.timestamp.Bytes(), e.handover
 	}
 	e.announce()
 	err := r.commit(next, e.files)
@@ -75,23 +82,17 @@ func (r *repository) publish(ctx context.Context, next *state, c change, by call
 
 func onlineKey(root *trust.Root) []byte { return root.Role(trust.RoleTimestamp).Keys[0].Public }
 
-// build makes and signs the new documents, in the order in which one names the next.
-func (e *edit) build(ctx context.Context) error {
-	if err := e.buildBelow(ctx); err != nil {
-		return err
-	}
+// build decides what is new, and makes the documents that name the others.
+func (e *edit) build() error {
+	e.planBelow()
 	if err := e.buildTop(); err != nil {
 		return err
 	}
 	renew := len(e.below) > 0 || e.top != nil || e.dueNow(trust.RoleSnapshot) || e.dueNow(trust.RoleTimestamp)
 	if !renew && e.change.root != nil { // rule R12: only N.root.json
-		e.next.setRoot(e.root)
 		return nil
 	}
-	if err := e.buildHead(); err != nil {
-		return err
-	}
-	return e.sign(ctx)
+	return e.buildHead()
 }
 
 // dueNow reports whether a top-level role has to be new although nothing that it says changes.
@@ -105,36 +106,42 @@ func (e *edit) dueNow(role string) bool {
 	return ends.Sub(e.now) < renewBefore
 }
 
-// buildBelow makes the roles below targets.
-func (e *edit) buildBelow(ctx context.Context) error {
-	for role, targets := range e.change.contents {
-		if err := e.addBelow(role, targets); err != nil {
-			return err
-		}
+// planBelow lists the roles below targets that get a new version.
+func (e *edit) planBelow() {
+	roles := map[string]bool{}
+	for role := range e.change.touched {
+		roles[role] = true
 	}
 	for _, role := range e.renewed() {
-		if e.below[role] != nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var targets map[string]trust.Target
-		if version := e.versions[role]; version > 0 {
-			old, err := e.r.readTargets(role, version)
-			if err != nil {
-				return err
-			}
-			targets = old.Spec().Targets
-		}
-		if err := e.addBelow(role, targets); err != nil {
-			return err
-		}
+		roles[role] = true
+	}
+	for role := range roles {
+		e.versions[role]++
 	}
 	for role, doc := range e.change.people {
-		e.below[role], e.versions[role] = doc.File, doc.Version()
+		roles[role], e.versions[role] = true, doc.Version()
 	}
-	return nil
+	e.below = slices.Sorted(maps.Keys(roles))
+}
+
+// document makes the new version of a role below targets, when its turn comes: there may be thousands. The roles that people
+// sign are signed.
+func (e *edit) document(role string) (_ *trust.Targets, err error) {
+	if doc := e.change.people[role]; doc != nil {
+		return doc, nil
+	}
+	spec := trust.TargetsSpec{Version: e.versions[role], Expires: e.expiry(role)}
+	if spec.Targets, err = e.r.changed(role, e.change.touched[role], e.change.staged); err != nil {
+		return nil, err
+	}
+	return trust.NewTargets(spec)
+}
+
+func (e *edit) expiry(role string) time.Time {
+	if doc := e.change.people[role]; doc != nil {
+		return doc.Expires()
+	}
+	return e.next.expiry(role, e.now)
 }
 
 // renewed lists the roles signed online below targets that get a new version although no target changes.
@@ -178,16 +185,6 @@ func (r *repository) onlineRoles() []string {
 	return list
 }
 
-func (e *edit) addBelow(role string, targets map[string]trust.Target) error {
-	e.versions[role]++
-	doc, err := trust.NewTargets(trust.TargetsSpec{Version: e.versions[role], Expires: e.next.expiry(role, e.now), Targets: targets})
-	if err != nil {
-		return err
-	}
-	e.below[role] = doc.File
-	return nil
-}
-
 func (e *edit) bins() *trust.Bins { return e.next.Settings.bins(e.root) }
 
 // bins returns the hash bins as root would have them signed; nil if there are none.
@@ -208,7 +205,7 @@ func (e *edit) buildTop() error {
 		return nil
 	}
 	e.versions[trust.RoleTargets]++
-	spec := trust.TargetsSpec{Version: e.versions[trust.RoleTargets], Expires: e.next.expiry(trust.RoleTargets, e.now), Bins: e.bins()}
+	spec := trust.TargetsSpec{Version: e.versions[trust.RoleTargets], Expires: e.expiry(trust.RoleTargets), Bins: e.bins()}
 	var err error
 	if spec.Delegated, spec.Names, err = delegatedBy(e.root, e.next.Settings.Delegated); err != nil {
 		return err
@@ -242,138 +239,13 @@ func (e *edit) buildHead() (err error) {
 	}
 	if len(e.below) > 0 || e.top != nil || e.dueNow(trust.RoleSnapshot) {
 		version++
-		e.snapshot, err = trust.NewSnapshot(trust.SnapshotSpec{Version: version, Expires: e.next.expiry(trust.RoleSnapshot, e.now), Versions: e.versions})
+		e.snapshot, err = trust.NewSnapshot(trust.SnapshotSpec{Version: version, Expires: e.expiry(trust.RoleSnapshot), Versions: e.versions})
 		if err != nil {
 			return err
 		}
 	}
-	e.timestamp, err = trust.NewTimestamp(trust.TimestampSpec{Version: line.Version + 1, Expires: e.next.expiry(trust.RoleTimestamp, e.now), Snapshot: version})
+	e.timestamp, err = trust.NewTimestamp(trust.TimestampSpec{Version: line.Version + 1, Expires: e.expiry(trust.RoleTimestamp), Snapshot: version})
 	return err
-}
-
-// sign has everything signed that people have not signed, and lists the files.
-func (e *edit) sign(ctx context.Context) error {
-	orders := e.orders()
-	signed, err := e.r.signOnline(ctx, orders, e.by)
-	if err != nil {
-		return err
-	}
-	head := orders[len(e.onlineBelow()):]
-	if e.rotates {
-		if err := e.signByOld(ctx, head, signed[len(signed)-len(head):]); err != nil {
-			return err
-		}
-	}
-	for i, o := range orders {
-		e.take(o.name, signed[i])
-	}
-	for role := range e.change.people {
-		e.files = append(e.files, file{versioned(role, e.below[role].Version()), e.below[role].Bytes()})
-	}
-	e.next.setRoot(e.root)
-	e.next.Timestamp, e.next.Handover = e.timestamp.Bytes(), e.handover
-	return nil
-}
-
-func (e *edit) onlineBelow() []string {
-	var names []string
-	for _, role := range slices.Sorted(maps.Keys(e.below)) {
-		if e.change.people[role] == nil {
-			names = append(names, role)
-		}
-	}
-	return names
-}
-
-func (e *edit) orders() []order {
-	role := e.root.Role(trust.RoleTimestamp)
-	var list []order
-	for _, name := range e.onlineBelow() {
-		list = append(list, order{name, e.below[name], role})
-	}
-	if e.top != nil {
-		list = append(list, order{trust.RoleTargets, e.top.File, role})
-	}
-	if e.snapshot != nil {
-		list = append(list, order{trust.RoleSnapshot, e.snapshot, role})
-	}
-	return append(list, order{trust.RoleTimestamp, e.timestamp, role})
-}
-
-// signByOld adds the signatures of the online key that is on its way out, so that clients which have not seen the new root
-// yet accept the new timestamp: then there is no moment at which nobody can. If that key is gone, so be it.
-func (e *edit) signByOld(ctx context.Context, head []order, signed []*trust.File) error {
-	old := make([]order, len(head))
-	for i, o := range head {
-		old[i] = order{o.name, signed[i], e.r.root.Role(trust.RoleTimestamp)}
-	}
-	both, err := e.r.signOnline(ctx, old, e.by)
-	if isNoKey(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	copy(signed, both)
-	e.handover = true
-	return nil
-}
-
-func (e *edit) take(name string, signed *trust.File) {
-	switch name {
-	case trust.RoleTimestamp:
-		e.timestamp = signed
-		return // timestamp.json has its turn when everything else is there
-	case trust.RoleSnapshot:
-		e.snapshot = signed
-	case trust.RoleTargets:
-		e.top = e.top.With(signed)
-	default:
-		e.below[name] = signed
-	}
-	e.files = append(e.files, file{versioned(name, signed.Version()), signed.Bytes()})
-}
-
-// judge hears go-tuf, as a client that has the root before and as one that has this one.
-func (e *edit) judge() error {
-	roots := []*trust.Root{e.root}
-	if !e.first && e.change.root != nil {
-		roots = []*trust.Root{e.r.root, e.root}
-	}
-	if e.timestamp == nil {
-		return trust.Judge(roots)
-	}
-	p, err := e.publication(roots)
-	if err != nil {
-		return err
-	}
-	if err := p.Judge(e.now); err != nil {
-		return err
-	}
-	if e.handover && e.r.root.Expires().After(e.now) {
-		p.Roots = roots[:1]
-		return p.Judge(e.now)
-	}
-	return nil
-}
-
-func (e *edit) publication(roots []*trust.Root) (trust.Publication, error) {
-	p := trust.Publication{Roots: roots, Timestamp: e.timestamp.Bytes(), Delegated: make(map[string][]byte, len(e.below))}
-	for role, doc := range e.below {
-		p.Delegated[role] = doc.Bytes()
-	}
-	if e.top != nil {
-		p.Targets = e.top.Bytes()
-	} else {
-		p.Targets = e.r.edition.targets.Bytes()
-	}
-	if e.snapshot != nil {
-		p.Snapshot = e.snapshot.Bytes()
-		return p, nil
-	}
-	var err error
-	p.Snapshot, err = os.ReadFile(e.r.folder.metadata(versioned(trust.RoleSnapshot, e.r.edition.snapshot.Version)))
-	return p, err
 }
 
 // announce adds the events of the publication to the state that is committed with it.
@@ -389,7 +261,7 @@ func (e *edit) announce() {
 // adopt makes the edition the repository's.
 func (e *edit) adopt() {
 	r := e.r
-	r.root = e.root
+	r.root, r.gate = e.root, e.gate
 	if e.timestamp == nil {
 		return
 	}
@@ -405,9 +277,9 @@ func (e *edit) adopt() {
 	}
 	line.timestamp = trust.TimestampSpec{Version: e.timestamp.Version(), Expires: e.timestamp.Expires(), Snapshot: line.snapshot.Version}
 	r.edition = line
-	for role, doc := range e.below {
+	for _, role := range e.below {
 		if r.binEnds != nil {
-			r.binEnds[role] = doc.Expires()
+			r.binEnds[role] = e.expiry(role)
 		}
 	}
 }

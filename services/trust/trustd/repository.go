@@ -1,6 +1,7 @@
 package trustd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,10 +32,12 @@ type repository struct {
 
 	mu      sync.Mutex
 	state   *state
-	root    *trust.Root               // of state.Root; nil before the bootstrap is finished
-	edition *edition                  // what clients get; nil like root
-	drafts  map[string]trust.Document // pending documents as parsed, by role
-	binEnds map[string]time.Time      // when each role below targets expires; nil until somebody asks
+	root    *trust.Root                      // of state.Root; nil before the bootstrap is finished
+	edition *edition                         // what clients get; nil like root
+	drafts  map[string]trust.Document        // pending documents as parsed, by role
+	binEnds map[string]time.Time             // when each role below targets expires; nil until somebody asks
+	gate    *trust.Gate                      // trusts root; nil until it is needed
+	shown   struct{ root, timestamp []byte } // what clients get, as far as that is sure
 	agenda  agendaFile
 }
 
@@ -77,10 +80,10 @@ func (r *repository) load() error {
 	if err != nil {
 		return err
 	}
-	if err := r.place(s); err != nil {
+	if err := r.adopt(s); err != nil {
 		return err
 	}
-	return r.adopt(s)
+	return r.place(s, r.root)
 }
 
 // adopt makes s the state, and everything derived from it.
@@ -102,7 +105,7 @@ func (r *repository) adopt(s *state) error {
 			return err
 		}
 	}
-	r.state, r.root, r.edition, r.drafts, r.binEnds = s, root, line, drafts, nil
+	r.state, r.root, r.edition, r.drafts, r.binEnds, r.gate = s, root, line, drafts, nil, nil
 	return nil
 }
 
@@ -146,9 +149,11 @@ func parseDraft(role string, data []byte) (trust.Document, error) {
 
 // commit decides for next: files are new versions of metadata that it refers to. When it returns an error nothing has
 // changed, unless it says that the change is stored.
-func (r *repository) commit(next *state, files []file) error {
-	if err := r.folder.writeNew(files); err != nil {
-		return err
+func (r *repository) commit(next *state, files *newFiles) error {
+	if files != nil {
+		if err := files.place(); err != nil {
+			return err
+		}
 	}
 	data, err := json.Marshal(next)
 	if err != nil {
@@ -162,23 +167,36 @@ func (r *repository) commit(next *state, files []file) error {
 	if len(next.Events) > had {
 		r.notify()
 	}
-	if err := r.place(next); err != nil {
+	if err := r.show(next); err != nil {
 		return fmt.Errorf("the change is stored, but clients cannot see it yet: %w", err)
 	}
-	r.folder.forget(files)
+	if files != nil {
+		files.forget()
+	}
 	return nil
+}
+
+// show places what is new in s.
+func (r *repository) show(s *state) error {
+	if bytes.Equal(s.Root, r.shown.root) && bytes.Equal(s.Timestamp, r.shown.timestamp) {
+		return nil
+	}
+	root := r.root
+	if root == nil || !bytes.Equal(s.Root, root.Bytes()) {
+		var err error
+		if root, err = trust.ParseRoot(s.Root); err != nil {
+			return err
+		}
+	}
+	return r.place(s, root)
 }
 
 // place puts the root and the timestamp of s where clients look. When the online key changes and the timestamp is good for
 // both, it comes first; otherwise the root does, as TUF clients look for that first. Only 1.root.json without anything that
 // belongs to it would be of no use, but then clients have no repository yet.
-func (r *repository) place(s *state) error {
-	if s.Root == nil {
+func (r *repository) place(s *state, root *trust.Root) error {
+	if root == nil {
 		return nil
-	}
-	root, err := trust.ParseRoot(s.Root)
-	if err != nil {
-		return err
 	}
 	placeRoot := func() error { return r.folder.place(versioned(trust.RoleRoot, root.Version()), s.Root, true) }
 	placeTimestamp := func() error { return r.folder.place(timestampFile, s.Timestamp, false) }
@@ -191,6 +209,7 @@ func (r *repository) place(s *state) error {
 			return err
 		}
 	}
+	r.shown.root, r.shown.timestamp = s.Root, s.Timestamp
 	return nil
 }
 

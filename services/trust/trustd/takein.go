@@ -32,7 +32,7 @@ func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return trust.Target{}, err
 	}
-	temp, err := os.CreateTemp(dir, ".tmp-*")
+	temp, err := os.CreateTemp(filepath.Dir(f.unfinished("")), "target-*")
 	if err != nil {
 		return trust.Target{}, err
 	}

@@ -52,7 +52,7 @@ func (f folder) saveTask(t task) error {
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(f.dir, "tasks", ".tmp-"+t.ID)
+	temp := f.unfinished(t.ID)
 	if err := os.WriteFile(temp, data, 0o600); err != nil {
 		return err
 	}
