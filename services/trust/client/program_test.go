@@ -62,7 +62,9 @@ func (p program) run(w *world, now time.Time, args ...string) error {
 	w.t.Helper()
 	c := exec.Command(p.lnk, append([]string{"trust", "client", "--metadata-dir", w.dir}, args...)...)
 	c.Env = []string{"PATH=" + p.path, "HOME=" + w.t.TempDir(), "TIME=" + strconv.FormatInt(now.Unix(), 10)}
+	w.settle()
 	out, err := c.CombinedOutput()
+	w.settle()
 	if err == nil {
 		return nil
 	}

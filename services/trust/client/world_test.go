@@ -140,6 +140,13 @@ func newWorld(t testing.TB, who follower) *world {
 	return w
 }
 
+// settle orders what the test does to the repository before and after what the server does with it, which the race detector
+// cannot see through another process.
+func (w *world) settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+}
+
 // begin gives the client the first root.
 func (w *world) begin() {
 	w.t.Helper()
