@@ -22,6 +22,9 @@ var (
 	reloadMethod = ipc.Unary[ipc.Empty, ipc.Empty]{Name: "up.reload", Access: ipc.Change, Short: "look for new profiles now"}
 )
 
+// Methods lists every method of up.sock.
+func Methods() []ipc.Method { return []ipc.Method{statusMethod, reloadMethod} }
+
 // StatusResult lists the services in the order of starting.
 type StatusResult struct {
 	Services []ServiceState `cbor:"0,keyasint" json:"services" help:"in the order of starting"`

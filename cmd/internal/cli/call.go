@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -116,9 +117,7 @@ func encodeArguments(method ipc.MethodInfo, known bool, words []string) ([]byte,
 
 func fillArguments(args reflect.Value, isJSON bool, words []string) error {
 	if isJSON {
-		decoder := json.NewDecoder(strings.NewReader(words[0]))
-		decoder.DisallowUnknownFields()
-		return decoder.Decode(args.Interface())
+		return decodeStrictly(words[0], args.Interface())
 	}
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	positional := bind(flags, args.Interface())
@@ -126,6 +125,16 @@ func fillArguments(args reflect.Value, isJSON bool, words []string) error {
 		return err
 	}
 	return positional.set(flags.Args())
+}
+
+func decodeStrictly(text string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+		return fmt.Errorf("%s cannot be a %s", wrong.Field, wrong.Value)
+	}
+	return err
 }
 
 func hasIntegerKeys(text string) bool {

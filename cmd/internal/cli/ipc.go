@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,60 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/profile"
 )
 
 func ipcCommand(a *app) *cobra.Command {
 	return noun("ipc", "look at sockets and call their methods",
 		`The daemons answer CBOR calls on UNIX sockets; docs/protocol.md describes the wire. These commands list the sockets, show
-what a service offers, and call any method. SOCKET is a path, or a name as "lnk ipc list" prints it: gitd is the gitd of the
+what a service offers, call any method, and measure. SOCKET is a path, or a name as "lnk ipc list" prints it: gitd is the gitd of the
 profile in use.`,
-		ipcList(a), ipcDescribe(a), ipcCall(a))
-}
-
-// socketInfo is one socket file in the runtime folder.
-type socketInfo struct {
-	Name   string `json:"name" cbor:"0,keyasint"`
-	Socket string `json:"socket" cbor:"1,keyasint"`
-	Mode   string `json:"mode" cbor:"2,keyasint"` // as ls prints it
-}
-
-func ipcList(a *app) *cobra.Command {
-	return verb[none, []socketInfo]{
-		name:   "list",
-		short:  "list the sockets of the suite",
-		long:   "List prints the sockets in the runtime folder. It connects to none of them, so no daemon is started.",
-		cannot: "list the sockets",
-		run: func(context.Context, none) ([]socketInfo, error) {
-			dirs, err := a.dirs()
-			if err != nil {
-				return nil, err
-			}
-			return listSockets(dirs)
-		},
-		text: func(w io.Writer, list []socketInfo) error {
-			return table(w, "NAME\tMODE\tSOCKET", func(row func(...any)) {
-				for _, s := range list {
-					row(s.Name, s.Mode, s.Socket)
-				}
-			})
-		},
-	}.command(a)
-}
-
-func listSockets(dirs profile.Dirs) ([]socketInfo, error) {
-	entries, err := os.ReadDir(dirs.Runtime)
-	if err != nil && !isMissing(err) {
-		return nil, err
-	}
-	list := []socketInfo{}
-	for _, entry := range entries {
-		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
-		if info, err := entry.Info(); err == nil && isSocket && info.Mode().Type() == fs.ModeSocket {
-			list = append(list, socketInfo{name, filepath.Join(dirs.Runtime, entry.Name()), info.Mode().String()})
-		}
-	}
-	return list, nil
+		ipcList(a), ipcDescribe(a), ipcCall(a), ipcBench(a), ipcEcho(a))
 }
 
 // dial returns a client for SOCKET: a path, or the name of a service. Nothing is sent yet.
@@ -77,8 +30,14 @@ func (a *app) dial(socket string) (*ipc.Client, error) {
 		}
 		socket = path
 	}
+	if isBus(socket) {
+		return nil, ipc.Errorf(ipc.Unsupported, "the bus speaks the NATS client protocol").WithHint("use lnk topics, lnk sub and lnk pub")
+	}
 	return a.client(socket)
 }
+
+// isBus reports whether a socket speaks another protocol than CBOR calls.
+func isBus(socket string) bool { return filepath.Base(socket) == "bus.sock" }
 
 // userAgent is how lnk introduces itself to services.
 const userAgent = "lnk"
