@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -81,64 +79,3 @@ func TestNoRecordNoSignature(t *testing.T) {
 type failing struct{ keys.Signer }
 
 func (failing) Sign(context.Context, []byte) ([]byte, error) { return nil, errors.New("no") }
-
-// TestAuditRotates appends from many goroutines, each with its own AuditLog as other processes would have, with a
-// small limit: every record is there once and no file is larger.
-func TestAuditRotates(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	const writers, each, limit = 4, 10, 2000
-	var group sync.WaitGroup
-	for w := range writers {
-		group.Go(func() {
-			log := &keys.AuditLog{Path: path, MaxSize: limit}
-			for i := range each {
-				if err := log.Append(keys.AuditRecord{Time: time.Now().UTC(), Kind: "k", Caller: fmt.Sprintf("%d/%d", w, i)}); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	group.Wait()
-	seen := map[string]int{}
-	for _, r := range records(t, &keys.AuditLog{Path: path}) {
-		seen[r.Caller]++
-	}
-	for w := range writers {
-		for i := range each {
-			if n := seen[fmt.Sprintf("%d/%d", w, i)]; n != 1 {
-				t.Errorf("record %d/%d is there %d times", w, i, n)
-			}
-		}
-	}
-	files, err := filepath.Glob(path + "*")
-	if err != nil || len(files) < 2 {
-		t.Errorf("nothing was set aside: %v, %v", files, err)
-	}
-	for _, f := range files {
-		if info, err := os.Stat(f); err != nil || info.Size() > limit || info.Mode() != 0o600 {
-			t.Errorf("%s: %v, %v", f, info, err)
-		}
-	}
-}
-
-// TestAuditAfterCrash: an unfinished line costs only itself.
-func TestAuditAfterCrash(t *testing.T) {
-	log := &keys.AuditLog{Path: filepath.Join(t.TempDir(), "audit.log")}
-	for i, junk := range []string{"", `{"time":"2026-01`, ""} {
-		f, err := os.OpenFile(log.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteString(junk); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		if err := log.Append(keys.AuditRecord{Caller: fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := records(t, log)
-	if len(got) != 3 || got[0].Caller != "0" || got[2].Caller != "2" {
-		t.Errorf("the log has %v", got)
-	}
-}
