@@ -1,9 +1,12 @@
 package project
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -93,10 +96,53 @@ type Desk struct {
 	IdentityTip, SigningTip OID
 }
 
+// roleName is what an identity document is called where a repository of TUF has roles.
+const roleName = "identity"
+
+// Pending tells who has signed what waits, and who is missing. Something must wait for signatures.
+func (d Desk) Pending() trust.PendingRole { return d.Process.Pending(roleName, d.Since) }
+
+// Waiting lists the projects whose next version waits for signatures. It only looks: it needs no daemon, and starts git
+// only for what git has packed. Those that cannot be read give an error beside the others.
+func (s Store) Waiting(ctx context.Context) ([]Desk, error) {
+	urns, failed := s.List()
+	var list []Desk
+	for _, urn := range urns {
+		r := Repository{URN: urn, Dir: s.Path(urn)}
+		if !r.hasRecord() {
+			continue
+		}
+		d, err := r.Desk(ctx)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		} else if d.Process.Document() != nil {
+			list = append(list, d)
+		}
+	}
+	return list, failed
+}
+
+// SigningTip returns the newest commit of the record, zero if there is none.
+func (r Repository) SigningTip(ctx context.Context) (OID, error) {
+	if !r.hasRecord() {
+		return OID{}, nil
+	}
+	return r.Ref(ctx, SigningRef)
+}
+
+// hasRecord reports whether the record has been begun: most projects have none, and no process is worth finding that out.
+func (r Repository) hasRecord() bool {
+	if _, err := os.Lstat(filepath.Join(r.Dir, filepath.FromSlash(SigningRef))); err == nil {
+		return true
+	}
+	packed, err := os.ReadFile(filepath.Join(r.Dir, "packed-refs"))
+	return err == nil && bytes.Contains(packed, []byte(" "+SigningRef+"\n"))
+}
+
 // Desk reads the identity, verified, and what waits for signatures.
 func (r Repository) Desk(ctx context.Context) (Desk, error) {
 	// The record first: a transaction moves the identity before it, so that what follows is never older.
-	tip, err := r.Ref(ctx, SigningRef)
+	tip, err := r.SigningTip(ctx)
 	if err != nil {
 		return Desk{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -129,6 +130,13 @@ func TestDesk(t *testing.T) {
 	}
 	next := draft(t, f.identity, spec, signer(1))
 	first := record(OID{}, next, step)
+	store := Store{Dir: filepath.Dir(f.Dir)}
+	for _, where := range []string{"loose", "packed"} {
+		if waiting, err := store.Waiting(t.Context()); err != nil || len(waiting) != 1 || waiting[0].Identity.URN != f.URN {
+			t.Errorf("%s: %d projects wait, %v", where, len(waiting), err)
+		}
+		f.git("pack-refs", "--all", "--prune")
+	}
 	if d := desk(); d.Process.Digest() != trust.DigestOf(next) || !d.Since.Equal(day) || d.SigningTip != first {
 		t.Errorf("something waits: %+v", d)
 	}
@@ -149,6 +157,9 @@ func TestDesk(t *testing.T) {
 		t.Errorf("%+v, %v", steps, err)
 	}
 	f.fsck()
+	if waiting, err := store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+		t.Errorf("nothing waits any more: %d, %v", len(waiting), err)
+	}
 
 	step.Project = NewURN(OID{1}).Bytes()
 	record(second, nil, step)

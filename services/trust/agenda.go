@@ -27,7 +27,7 @@ type Agenda struct {
 
 // Warning is one thing that people should attend to.
 type Warning struct {
-	Repository string     `json:"repository" cbor:"0,keyasint"`
+	Repository string     `json:"repository" cbor:"0,keyasint"` // its name, or the URN of a project
 	Role       string     `json:"role,omitempty" cbor:"1,keyasint,omitempty"`
 	Text       string     `json:"text" cbor:"2,keyasint"`
 	Hint       string     `json:"hint" cbor:"3,keyasint"`                      // a command
@@ -86,7 +86,8 @@ func (a Agenda) expiring(r RoleStatus, left time.Duration) Warning {
 	return w
 }
 
-func (a Agenda) waiting(p PendingRole) Warning {
+// Standing says in words how many have signed.
+func (p PendingRole) Standing() string {
 	count := func(counts func(Signer) bool) (n int) {
 		for _, s := range p.Signers {
 			if s.Signed && counts(s) {
@@ -95,11 +96,16 @@ func (a Agenda) waiting(p PendingRole) Warning {
 		}
 		return n
 	}
-	w := Warning{Repository: a.Repository, Role: p.Role, Hint: a.command("show", p.Role), Until: p.Deadline}
-	w.Text = fmt.Sprintf("%s version %d of repository %s waits for signatures: %d of %d", p.Role, p.Version, a.Repository, count(func(s Signer) bool { return s.New }), p.Needed)
+	text := fmt.Sprintf("waits for signatures: %d of %d", count(func(s Signer) bool { return s.New }), p.Needed)
 	if p.Before > 0 {
-		w.Text += fmt.Sprintf(", of the old keys %d of %d", count(func(s Signer) bool { return s.Old }), p.Before)
+		text += fmt.Sprintf(", of the old keys %d of %d", count(func(s Signer) bool { return s.Old }), p.Before)
 	}
+	return text
+}
+
+func (a Agenda) waiting(p PendingRole) Warning {
+	w := Warning{Repository: a.Repository, Role: p.Role, Hint: a.command("show", p.Role), Until: p.Deadline}
+	w.Text = fmt.Sprintf("%s version %d of repository %s %s", p.Role, p.Version, a.Repository, p.Standing())
 	if p.Deadline != nil {
 		w.Text += ", until " + stamp(*p.Deadline)
 	}

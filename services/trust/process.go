@@ -188,6 +188,17 @@ func (p Process) Signers() []Signer {
 	return addSigners(list, progress.Own, called, func(s *Signer) { s.New = true })
 }
 
+// Pending tells where the process stands; role is what its document is called, since when it was proposed. Something must
+// wait for signatures.
+func (p Process) Pending(role string, since time.Time) PendingRole {
+	progress := p.Progress()
+	d := PendingRole{Role: role, Version: p.doc.Version(), Digest: p.Digest(), Since: since, Needed: progress.Own.Threshold, Signers: p.Signers()}
+	if progress.Previous != nil {
+		d.Before = progress.Previous.Threshold
+	}
+	return d
+}
+
 func addSigners(list []Signer, p Progress, called map[string]string, mark func(*Signer)) []Signer {
 	add := func(k Key, signed bool) {
 		id, err := peer.FromPublicKey(k.Public)

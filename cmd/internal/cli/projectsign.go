@@ -13,9 +13,6 @@ import (
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
-// identityRole is what an identity document is called where a repository has roles.
-const identityRole = "identity"
-
 // delegating is the purpose of a delegate's signature.
 func delegating(urn project.URN) purpose { return purpose{"lnk project", "identity", string(urn)} }
 
@@ -39,13 +36,12 @@ func (a *app) readIdentity(ctx context.Context, from git.Identity) (project.Iden
 	if err != nil {
 		return identity, trustShown{}, err
 	}
-	progress := process.Progress()
+	if version := process.Document().Version(); version != process.Next() {
+		return identity, trustShown{}, ipc.Errorf(ipc.Conflict, "version %d waits for signatures, and after version %d comes %d", version, identity.Version, process.Next())
+	}
 	shown := trustShown{Metadata: string(from.Next), document: process.Document(), why: delegating(identity.URN)}
 	shown.Changes = identity.Changes(process.Document().(*trust.Root))
-	shown.Pending = trust.PendingRole{
-		Role: identityRole, Version: process.Document().Version(), Digest: process.Digest(), Since: from.Pending.Since, Signers: process.Signers(),
-		Needed: progress.Own.Threshold, Before: progress.Previous.Threshold,
-	}
+	shown.Pending = project.Desk{Process: process, Since: from.Pending.Since}.Pending()
 	shown.Here = a.signingAgents(ctx, shown.Pending)
 	return identity, shown, nil
 }
@@ -95,7 +91,7 @@ func (a *app) projectSign(ctx context.Context, args projectSignArgs) error {
 	if err != nil {
 		return err
 	}
-	file := identitySignatures{identity.URN, signatureFile{identityRole, shown.Pending.Digest, signatures}}
+	file := identitySignatures{identity.URN, signatureFile{shown.Pending.Role, shown.Pending.Digest, signatures}}
 	if args.In != "" {
 		return a.writeJSON(args.Out, file)
 	}

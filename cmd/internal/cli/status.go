@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/project"
 	"github.com/lnk-suite/lnk/services/supervisor"
 	"github.com/lnk-suite/lnk/services/trust"
 	"github.com/lnk-suite/lnk/units"
@@ -41,8 +42,8 @@ func statusCommand(a *app) *cobra.Command {
 		name:  "status",
 		short: "show the services: sleeping, running or failed",
 		long: `Status shows each service's socket and whether its daemon sleeps (somebody who connects starts it), runs, or failed (it is
-started again). It warns of trusted metadata that people must sign: roles that expire within 30 days, and what waits for signatures. It
-asks whoever listens on the sockets, lnk up or systemd, and never a daemon: looking wakes nobody.`,
+started again). It warns of what people must sign: roles of trusted metadata that expire within 30 days, and what waits for signatures
+there or in a project. It asks whoever listens on the sockets, lnk up or systemd, and never a daemon: looking wakes nobody.`,
 		cannot: "show the status",
 		exits:  []int{exitUnavailable, exitDeadline},
 		run:    a.status,
@@ -96,7 +97,7 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	r := statusResult{Services: []serviceState{}, Events: filepath.Join(dirs.State, "bus"), Projects: dirs.Storage(), Warnings: warnings(dirs, time.Now())}
+	r := statusResult{Services: []serviceState{}, Events: filepath.Join(dirs.State, "bus"), Projects: dirs.Storage(), Warnings: warnings(ctx, dirs, time.Now())}
 	states, err := supervisor.Status(ctx, dirs)
 	switch {
 	case err == nil:
@@ -112,8 +113,8 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 	return r, nil
 }
 
-// warnings lists what trusted metadata wants from people, from files that trustd keeps for whoever only looks.
-func warnings(dirs profile.Dirs, now time.Time) []trust.Warning {
+// warnings lists what trusted metadata and projects want from people, from files that are there for whoever only looks.
+func warnings(ctx context.Context, dirs profile.Dirs, now time.Time) []trust.Warning {
 	list := []trust.Warning{}
 	agendas, err := trust.ReadAgendas(filepath.Join(dirs.State, "trust"))
 	for _, a := range agendas {
@@ -121,6 +122,15 @@ func warnings(dirs profile.Dirs, now time.Time) []trust.Warning {
 	}
 	if err != nil {
 		list = append(list, trust.Warning{Text: err.Error(), Hint: "lnk trust status"})
+	}
+	desks, err := project.Store{Dir: dirs.Storage()}.Waiting(ctx)
+	for _, d := range desks {
+		pending := d.Pending()
+		text := fmt.Sprintf("identity version %d of project %q %s", pending.Version, d.Identity.Name, pending.Standing())
+		list = append(list, trust.Warning{Repository: string(d.Identity.URN), Role: pending.Role, Text: text, Hint: "lnk project show " + string(d.Identity.URN)})
+	}
+	if err != nil {
+		list = append(list, trust.Warning{Text: err.Error(), Hint: "lnk project list"})
 	}
 	return list
 }

@@ -26,17 +26,10 @@ func (s *Server) showIdentity(ctx context.Context, args git.ProjectArgs) (git.Id
 	}
 	result := git.Identity{URN: desk.Identity.URN, Documents: desk.Identity.Files()}
 	if doc := desk.Process.Document(); doc != nil {
-		result.Next, result.Pending = doc.Bytes(), pendingOf(desk)
+		pending := desk.Pending()
+		result.Next, result.Pending = doc.Bytes(), &pending
 	}
 	return result, nil
-}
-
-func pendingOf(desk project.Desk) *trust.PendingRole {
-	progress := desk.Process.Progress()
-	return &trust.PendingRole{
-		Role: "identity", Version: desk.Process.Next(), Digest: desk.Process.Digest(), Since: desk.Since, Signers: desk.Process.Signers(),
-		Needed: progress.Own.Threshold, Before: progress.Previous.Threshold,
-	}
 }
 
 // turn is a step that somebody wants to take: of a process it makes the next one, and says who has signed, if anybody.

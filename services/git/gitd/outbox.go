@@ -150,7 +150,7 @@ func (o *outbox) flushSteps(ctx context.Context, repo *repository) error {
 		return err
 	}
 	defer t.give()
-	tip, err := repo.disk.Ref(ctx, project.SigningRef)
+	tip, err := repo.disk.SigningTip(ctx)
 	if err != nil || tip == t.step {
 		return err
 	}

@@ -290,14 +290,9 @@ func (s *Server) show(ctx context.Context, a trust.RoleArgs) (result trust.ShowR
 // describe says who has signed a pending document and who has not.
 func (r *repository) describe(role string) trust.PendingRole {
 	doc, p := r.drafts[role], r.state.Pending[role]
-	process := r.process(role, doc, p)
-	signing := process.Progress()
-	d := trust.PendingRole{Role: role, Version: doc.Version(), Digest: process.Digest(), Since: p.Since, Needed: signing.Own.Threshold, Signers: process.Signers()}
+	d := r.process(role, doc, p).Pending(role, p.Since)
 	if !p.Deadline.IsZero() {
 		d.Deadline = &p.Deadline
-	}
-	if signing.Previous != nil {
-		d.Before = signing.Previous.Threshold
 	}
 	if to := r.delegationOf(role, p); to != nil {
 		for i, s := range d.Signers {
