@@ -92,9 +92,11 @@ func (a Agent) exchange(ctx context.Context, deadline time.Time, w *wire, f func
 		if w.answered || !isGone(w.err) {
 			return err
 		}
-		*w = wire{} // The agent had hung up meanwhile.
-	}
-	if w.conn, err = a.dial(); err != nil {
+		if w.conn, err = a.dial(); err != nil {
+			return a.errGone()
+		}
+		*w = wire{conn: w.conn} // The agent had hung up meanwhile.
+	} else if w.conn, err = a.dial(); err != nil {
 		return err
 	}
 	return a.talk(ctx, deadline, w, socket, f)

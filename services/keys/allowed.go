@@ -61,7 +61,11 @@ func (l AllowedSigners) Find(s *SSHSIG, principal string, at time.Time) (string,
 		}
 	}
 	if known {
-		return "", fmt.Errorf("%w: key %s may not sign as %q for %q at %s", ErrSignature, s.Fingerprint(), principal, s.Namespace, at.UTC().Format(time.RFC3339))
+		as := ""
+		if principal != "" {
+			as = fmt.Sprintf(" as %q", principal)
+		}
+		return "", fmt.Errorf("%w: key %s may not sign%s for %q at %s", ErrSignature, s.Fingerprint(), as, s.Namespace, at.UTC().Format(time.RFC3339))
 	}
 	return "", fmt.Errorf("%w: key %s is nobody's who is allowed", ErrSignature, s.Fingerprint())
 }

@@ -20,7 +20,7 @@ func noKey(hint, format string, args ...any) error {
 const (
 	hintStart   = "start one with ssh-agent, or set SSH_AUTH_SOCK"
 	hintAdd     = "lnk key add"
-	hintUnlock  = "lnk key add, or unlock the agent if it is locked"
+	hintUnlock  = "lnk key add, or lnk key unlock if it is locked"
 	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
 	hintAgain   = "lnk key add, once the agent runs again"
 	hintPrompt  = "answer the agent's prompt, or restart the agent"
@@ -76,8 +76,8 @@ func (a Agent) errOtherKey(key string) error {
 	return noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, key)
 }
 
-func (a Agent) errCannot(what string) error {
-	return noKey(hintUnlock, "ssh-agent at %s refused to %s", a, what)
+func (a Agent) errCannot(what, hint string) error {
+	return noKey(hint, "ssh-agent at %s refused to %s", a, what)
 }
 
 func isTimeout(err error) bool {

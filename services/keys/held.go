@@ -63,7 +63,7 @@ func (a Agent) Add(ctx context.Context, path string, passphrase func(context.Con
 	defer clear(opened.key)
 	return opened.id, a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
 		err := client.Add(agent.AddedKey{PrivateKey: &opened.key, Comment: opened.comment, LifetimeSecs: seconds, ConfirmBeforeUse: o.Confirm})
-		return a.explain(err, w, "take the key")
+		return a.explain(err, w, "take the key", hintUnlock)
 	})
 }
 
@@ -85,7 +85,7 @@ func (a Agent) List(ctx context.Context) ([]Held, error) {
 	err := a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
 		list, err := client.List()
 		if err != nil {
-			return a.explain(err, w, "list its keys")
+			return a.explain(err, w, "list its keys", hintUnlock)
 		}
 		for _, k := range list {
 			held = append(held, describe(k))
@@ -134,31 +134,32 @@ func (a Agent) Remove(ctx context.Context, id peer.ID) error {
 		if err != nil && w.refused() {
 			return a.errAbsent(string(id))
 		}
-		return a.explain(err, w, "remove the key")
+		return a.explain(err, w, "remove the key", hintUnlock)
 	})
 }
 
 // Lock hides the agent's keys until Unlock with the same passphrase.
 func (a Agent) Lock(ctx context.Context, passphrase []byte) error {
 	return a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
-		return a.explain(client.Lock(passphrase), w, "lock: it is locked already")
+		return a.explain(client.Lock(passphrase), w, "lock: it is locked already", "lnk key unlock")
 	})
 }
 
 // Unlock undoes Lock.
 func (a Agent) Unlock(ctx context.Context, passphrase []byte) error {
 	return a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
-		return a.explain(client.Unlock(passphrase), w, "unlock: it is not locked, or the passphrase is another")
+		return a.explain(client.Unlock(passphrase), w, "unlock: it is not locked, or the passphrase is another",
+			"give the passphrase of lnk key lock; an agent that is not locked lists its keys: lnk key list")
 	})
 }
 
-// explain tells a refusal to do something from an answer that makes no sense.
-func (a Agent) explain(err error, w *wire, what string) error {
+// explain tells a refusal to do something, with its cure, from an answer that makes no sense.
+func (a Agent) explain(err error, w *wire, what, hint string) error {
 	switch {
 	case err == nil:
 		return nil
 	case w.refused():
-		return a.errCannot(what)
+		return a.errCannot(what, hint)
 	}
 	return a.errGarbage(err)
 }

@@ -44,7 +44,7 @@ func (a Agent) byFingerprint(ctx context.Context, wanted string) (*HeldKey, erro
 	return found, a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
 		list, err := client.List()
 		if err != nil {
-			return a.explain(err, w, "list its keys")
+			return a.explain(err, w, "list its keys", hintUnlock)
 		}
 		for _, k := range list {
 			if ssh.FingerprintSHA256(k) == wanted {
@@ -148,7 +148,7 @@ func (a Agent) diagnose(client agent.ExtendedAgent, w *wire, key ssh.PublicKey) 
 	held, err := client.List()
 	switch {
 	case err != nil:
-		return a.explain(err, w, "list its keys")
+		return a.explain(err, w, "list its keys", hintUnlock)
 	case len(held) == 0:
 		return a.errEmpty()
 	}

@@ -121,7 +121,7 @@ func decodeKey(data, passphrase []byte) (ed25519.PrivateKey, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, errUnreadable(data, err)
 	}
 	switch key := raw.(type) {
 	case *ed25519.PrivateKey:
@@ -130,6 +130,17 @@ func decodeKey(data, passphrase []byte) (ed25519.PrivateKey, error) {
 		return admitted(key)
 	}
 	return nil, fmt.Errorf("it is a %T, not an Ed25519 key", raw)
+}
+
+// errUnreadable says what x/crypto has no words for.
+func errUnreadable(data []byte, err error) error {
+	switch block, _ := pem.Decode(data); {
+	case block == nil:
+		return errors.New("it is no private key file")
+	case block.Type == "ENCRYPTED PRIVATE KEY":
+		return errors.New("it is encrypted in PKCS 8, which is not read: take the encryption off, or write it in OpenSSH's format")
+	}
+	return err
 }
 
 // fileKeyType is the type of the key in an OpenSSH file, which is not encrypted; empty for other formats.

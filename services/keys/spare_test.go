@@ -125,3 +125,15 @@ func TestSpareConnectionIsSharedByNobody(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestSpareConnectionOfAnEndedAgent: whether the agent ended before or during a request cannot be told.
+func TestSpareConnectionOfAnEndedAgent(t *testing.T) {
+	agent, stop := keystest.StartAgent(t, filepath.Join(keystest.ShortDir(t), "agent"))
+	signer := agent.Signer(keystest.AddKey(t, agent))
+	if _, err := signer.Sign(t.Context(), message); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	_, err := signer.Sign(t.Context(), message)
+	wantCause(t, err, "went away before it answered")
+}

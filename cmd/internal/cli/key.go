@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,10 +35,18 @@ func (a *app) peerOf(text string) (peer.ID, error) {
 		return p.Peer, err
 	}
 	id, err := peer.Parse(text)
-	if err != nil {
-		return "", ipc.Errorf(ipc.BadRequest, "%w", err).WithHint("a peer id looks like z6Mk…; did:key:… and an ssh-ed25519 line are understood too")
+	if err == nil {
+		return id, nil
 	}
-	return id, nil
+	for _, file := range []string{text, text + ".pub"} { // of a key file, what lnk key generate and ssh-keygen put beside it
+		if line, readErr := os.ReadFile(file); readErr == nil {
+			if id, err := peer.Parse(strings.TrimSpace(string(line))); err == nil {
+				return id, nil
+			}
+		}
+	}
+	return "", ipc.Errorf(ipc.BadRequest, "%w", err).
+		WithHint("a peer id looks like z6Mk…; did:key:…, an ssh-ed25519 line and the name of a key file are understood too")
 }
 
 // keyNotations is one public key in every notation.

@@ -65,8 +65,8 @@ func keyGenerate(a *app) *cobra.Command {
 		name:  "generate",
 		short: "make a key in an encrypted file",
 		long: `Generate makes an Ed25519 key, stores it encrypted in FILE and its public half in FILE.pub, and prints the peer id. Both files
-appear or none; an existing one is never replaced. With --from the key is not made but imported: from a file of OpenSSH or in
-PKCS 8, encrypted or not. Weak keys are refused. Where somebody typed the passphrase, it then offers to load the key into the
+appear or none; an existing one is never replaced. With --from the key is not made but imported: from a file of OpenSSH, encrypted
+or not, or one in PKCS 8 that is not. Weak keys are refused. Where somebody typed the passphrase, it then offers to load the key into the
 agent; --load does so without asking. A profile with a key of its own is made by lnk profile create.`,
 		example:  "  lnk key generate ~/.ssh/id_lnk\n  lnk key generate --from ~/.ssh/id_ed25519 device",
 		cannot:   "make the key",
