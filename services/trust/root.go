@@ -21,7 +21,7 @@ const MaxRoot = 512_000
 
 // MaxPayload is the size in bytes of the canonical form above which a document cannot be signed by an ssh-agent, whose
 // messages end at 256 KiB.
-const MaxPayload = 250_000
+const MaxPayload = 260_000
 
 // maxEntries bounds signatures and keys, each: some take time, and go-tuf's checks time in proportion to the square.
 const maxEntries = 1024

@@ -165,14 +165,6 @@ func (s *subject) note() {
 	s.peak = max(s.peak, s.memory("VmHWM"))
 }
 
-func numbered(format string, n int) []string {
-	names := make([]string, n)
-	for i := range names {
-		names[i] = fmt.Sprintf(format, i)
-	}
-	return names
-}
-
 // published is a file that clients get.
 type published struct {
 	name string

@@ -3,6 +3,7 @@ package trustd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 
@@ -63,7 +64,7 @@ func (e *edit) signBelow(ctx context.Context, online *onlineSigner, role string,
 	file := doc.File
 	if e.change.people[role] == nil {
 		if file, err = online.sign(ctx, role, file); err != nil {
-			return err
+			return fmt.Errorf("role %s: %w", role, err)
 		}
 	}
 	select {

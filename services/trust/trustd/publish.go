@@ -3,8 +3,10 @@ package trustd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -243,9 +245,32 @@ func (e *edit) buildHead() (err error) {
 		if err != nil {
 			return err
 		}
+		if err := e.checkSnapshot(); err != nil {
+			return err
+		}
 	}
 	e.timestamp, err = trust.NewTimestamp(trust.TimestampSpec{Version: line.Version + 1, Expires: e.expiry(trust.RoleTimestamp), Snapshot: version})
 	return err
+}
+
+// versionDigits is how long the versions of roles may get before snapshot grows beyond what was foreseen: new versions every
+// day for 27 years.
+const versionDigits = 4
+
+// checkSnapshot refuses an edition whose snapshot an ssh-agent would not sign, before anything is signed. A new role needs
+// room for later, too: there must never be a repository that cannot be renewed, as snapshot may not forget a role.
+func (e *edit) checkSnapshot() error {
+	size := len(e.snapshot.Payload())
+	if e.first || len(e.versions) > len(e.r.edition.snapshot.Versions) {
+		for _, version := range e.versions {
+			size += max(0, versionDigits-len(strconv.FormatInt(version, 10)))
+		}
+	}
+	if size <= trust.MaxPayload {
+		return nil
+	}
+	return ipc.Errorf(ipc.TooLarge, "snapshot would name %d roles and grow to %d bytes, of which an ssh-agent signs %d: nothing is published", len(e.versions), size, trust.MaxPayload).
+		WithHint(fmt.Sprintf("a hash bin counts once it has held an artifact: begin a repository with at most %d bins, which hold any number", allBinsUpTo))
 }
 
 // announce adds the events of the publication to the state that is committed with it.
