@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"formats": scriptFormats,
 			"port":    scriptPort,
 			"http":    scriptHTTP,
+			"gotuf":   scriptGoTUF,
 			"refusal": scriptRefusal, "badagent": scriptBadAgent,
 			"tap": scriptTap, "counter": scriptCounter, "contracts": scriptContracts,
 		},
@@ -77,6 +78,10 @@ func setupScript(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() { os.RemoveAll(runtime) })
+	node, err := filepath.Abs("../../../.ci/npm/node_modules")
+	if err != nil {
+		return err
+	}
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
@@ -84,6 +89,7 @@ func setupScript(env *testscript.Env) error {
 	env.Vars = append(env.Vars,
 		"PATH="+programs+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"PROGRAMS="+programs,
+		"NODE_PATH="+node,
 		"HOME="+home,
 		"LNK_HOME="+filepath.Join(home, "lnk"),
 		"XDG_RUNTIME_DIR="+runtime,
