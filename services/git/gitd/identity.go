@@ -166,7 +166,7 @@ func (r *repository) revise(ctx context.Context, t turn) (*revision, error) {
 			err = v.step(ctx, t)
 		}
 		if err == nil {
-			err = v.commit(ctx)
+			err = v.commit()
 		}
 		conflict, ok := errors.AsType[*refConflict](err)
 		switch {
@@ -299,7 +299,7 @@ func (v *revision) follow(ctx context.Context, before, now project.Identity, ste
 }
 
 // commit moves the refs, the record last: as long as it has not moved, it tells what is to be done.
-func (v *revision) commit(ctx context.Context) error {
+func (v *revision) commit() error {
 	v.updates = append(v.updates, update{project.SigningRef, v.desk.SigningTip, v.tip})
 	if err := v.repo.commitDurably(v.updates); err != nil {
 		return err

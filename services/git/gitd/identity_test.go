@@ -424,6 +424,28 @@ func TestTornChange(t *testing.T) {
 	r.soundStorage(urn)
 }
 
+// TestDamagedDelegate: what is damaged of one delegate does not keep the others from changing the identity.
+func TestDamagedDelegate(t *testing.T) {
+	r := newRig(t)
+	me, ben := r.delegate(), r.stranger(2)
+	urn := r.newProject()
+	dir := r.newCopy(urn)
+	me.mustGit(dir, "push", "lnk", "main")
+	at := me.mustGit(dir, "rev-parse", "HEAD")
+	both := func(s *project.Spec) { s.Delegates, s.Threshold = idsOf(me, ben), 1 }
+	must(me.propose(urn, both))(t)
+	r.mustGit(r.storage(urn), "update-ref", project.SignedRefsRef(ben.id()), at)
+	if done := must(me.propose(urn, func(s *project.Spec) { s.Name = "renamed" }))(t); !done.Complete {
+		t.Errorf("%+v", done)
+	}
+	if done := must(me.propose(urn, func(s *project.Spec) { s.Delegates = idsOf(me) }))(t); !done.Complete {
+		t.Errorf("%+v", done)
+	}
+	if branch, head := r.head(urn); branch != "main" || head != at {
+		t.Errorf("%s is at %s", branch, head)
+	}
+}
+
 // TestStepsDeferred: without a bus steps are taken all the same, and their events leave when it is back.
 func TestStepsDeferred(t *testing.T) {
 	r := newRig(t)

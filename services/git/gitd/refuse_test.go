@@ -106,6 +106,7 @@ func TestPushToForbiddenNames(t *testing.T) {
 	r, dir, url := pushed(t)
 	for ref, why := range map[string]string{
 		"refs/rad/id":      "refs/rad/ belongs to lnk",
+		"refs/rad/signing": "refs/rad/ belongs to lnk",
 		"refs/rad/sigrefs": "hidden ref",
 		"refs/namespaces/z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK/refs/heads/main": "your own namespace only",
 		"refs/remotes/x/main": "is not below refs/heads/",
