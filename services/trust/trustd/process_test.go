@@ -18,23 +18,27 @@ import (
 	"github.com/lnk-suite/lnk/services/daemon"
 )
 
-// asDaemon, in the environment, makes this test binary the daemon.
+// asDaemon, in the environment, makes this test binary the daemon; its value is by how much the daemon's clock is ahead.
 const asDaemon = "LNK_TEST_DAEMON"
 
 // TestMain makes this test binary lnk-trustd when a test starts it as that.
 func TestMain(m *testing.M) {
-	if os.Getenv(asDaemon) != "" {
-		os.Exit(daemon.Main(daemon.Spec{Program: "lnk-trustd", Service: "trust", Start: Start}))
+	ahead, err := time.ParseDuration(os.Getenv(asDaemon))
+	if err != nil {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	os.Exit(daemon.Main(daemon.Spec{Program: "lnk-trustd", Service: "trust", Start: func(ctx context.Context, env daemon.Env) (daemon.Service, error) {
+		return New(ctx, Config{Env: env, Now: func() time.Time { return time.Now().Add(ahead) }}), nil
+	}}))
 }
 
 // process is the daemon as a process of its own, started as a service manager does.
 type process struct {
 	t       testing.TB
-	dir     string // of everything: the socket, the state
-	agent   string // the socket of the agent with the online keys
-	program string // empty: this test binary
+	dir     string        // of everything: the socket, the state
+	agent   string        // the socket of the agent with the online keys
+	program string        // empty: this test binary
+	ahead   time.Duration // of the clock, if it is this test binary
 	cmd     *exec.Cmd
 	http    *http.Client
 }
@@ -58,7 +62,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	p.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0"`, cmp.Or(p.program, os.Args[0]))
-	p.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=trust", asDaemon+"=1", "GORACE=atexit_sleep_ms=0",
+	p.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=trust", asDaemon+"="+p.ahead.String(), "GORACE=atexit_sleep_ms=0",
 		"LNK_HOME="+p.dir, "XDG_RUNTIME_DIR="+p.dir, AgentVariable+"="+p.agent, "SSH_AUTH_SOCK=")
 	p.cmd.ExtraFiles = []*os.File{socket}
 	if err := p.cmd.Start(); err != nil {

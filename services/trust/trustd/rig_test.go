@@ -381,6 +381,11 @@ func (r *rig) client(prefix string) (*updater.Updater, error) {
 }
 
 func clientOf(h http.Handler, prefix string, now time.Time) (*updater.Updater, error) {
+	return clientAt("", h, prefix, now)
+}
+
+// clientAt is a client that keeps what it has seen in a folder, unless home is empty.
+func clientAt(home string, h http.Handler, prefix string, now time.Time) (*updater.Updater, error) {
 	l := local{h}
 	first, err := l.DownloadFile("http://repo"+prefix+"/metadata/1.root.json", 1<<20, 0)
 	if err != nil {
@@ -390,7 +395,8 @@ func clientOf(h http.Handler, prefix string, now time.Time) (*updater.Updater, e
 	if err != nil {
 		return nil, err
 	}
-	cfg.DisableLocalCache, cfg.Fetcher, cfg.MaxRootRotations = true, l, 10000
+	cfg.LocalMetadataDir, cfg.LocalTargetsDir, cfg.DisableLocalCache = home, home, home == ""
+	cfg.Fetcher, cfg.MaxRootRotations = l, 10000
 	u, err := updater.New(cfg)
 	if err != nil {
 		return nil, err
