@@ -3,6 +3,7 @@ package ipc
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -269,4 +270,65 @@ func TestCallsSurviveARoundTrip(t *testing.T) {
 			t.Fatalf("call %+v became %+v, %v", want, got, err)
 		}
 	})
+}
+
+// TestAnyEnvelopeSurvives draws envelopes and calls with every field that there may be: they must come back as they were, and
+// to the same bytes.
+func TestAnyEnvelopeSurvives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := func(name string, least, most int) []byte {
+			return rapid.SliceOfN(rapid.Byte(), least, most).Draw(t, name)
+		}
+		maybe := func(name string) []byte {
+			if !rapid.Bool().Draw(t, "has "+name) {
+				return nil
+			}
+			return part(name, 0, 300)
+		}
+		later := func(name string) (e extra) {
+			for key := range rapid.Uint64Range(0, 3).Draw(t, name) {
+				e.n++
+				e.raw = appendString(appendHead(e.raw, majorUint, firstIgnoredKey+key*20), majorBytes, part(name, 0, 30))
+			}
+			return e
+		}
+		text := func(name string, least, most int) []byte {
+			return []byte(rapid.StringOfN(rapid.Rune(), least, -1, most).Draw(t, name))
+		}
+		q := request{
+			ua: text("ua", minUserAgent, maxUserAgent), rq: part("rq", minRequestID, maxRequestID), token: maybe("token"), payload: maybe("payload"),
+			headerMore: later("headers"), more: later("more"),
+		}
+		var gotQ request
+		survives(t, q.appendTo(nil)[frameHead:], &gotQ, q)
+		a := response{rq: q.rq, payload: q.payload, headerMore: q.headerMore, more: q.more}
+		if rapid.Bool().Draw(t, "an error") {
+			a.isError, a.code, a.payload, a.message = true, rapid.Uint64().Draw(t, "code"), nil, text("message", 0, 300)
+		}
+		var gotA response
+		survives(t, a.appendTo(nil)[frameHead:], &gotA, a)
+		c := call{
+			method: text("method", 0, maxMethod), timeout: optional{rapid.Uint64().Draw(t, "timeout"), true},
+			credit: optional{rapid.Uint64().Draw(t, "credit"), true}, more: q.more,
+		}
+		if b := maybe("arguments"); b != nil {
+			c.arguments = appendString(nil, majorBytes, b)
+		}
+		var gotC call
+		survives(t, c.appendTo(nil), &gotC, c)
+	})
+}
+
+// survives parses b into got, which must then be want and encode to b.
+func survives[E any, P interface {
+	*E
+	parse([]byte) error
+	appendTo([]byte) []byte
+}](t *rapid.T, b []byte, got P, want E) {
+	if err := got.parse(b); err != nil {
+		t.Fatalf("%x: %v", b, err)
+	}
+	if fmt.Sprintf("%v", *got) != fmt.Sprintf("%v", want) || !bytes.HasSuffix(got.appendTo(nil), b) {
+		t.Fatalf("%x: %+v, want %+v", b, *got, want)
+	}
 }

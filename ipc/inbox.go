@@ -79,9 +79,10 @@ func (x *inbox) wakeUp() {
 	}
 }
 
-// take waits for the next item. At the end of the stream ok is false and err says why it ended, if not regularly.
+// take waits for the next item. At the end of the stream ok is false and err says why it ended, if not regularly. When ctx
+// ends, what is queued is not taken any more: a slow consumer would never see the end.
 func (x *inbox) take(ctx context.Context) (item []byte, ok bool, err error) {
-	for {
+	for ctx.Err() == nil {
 		item, ended, err := x.tryTake()
 		if item != nil || ended {
 			return item, !ended, err
@@ -89,9 +90,9 @@ func (x *inbox) take(ctx context.Context) (item []byte, ok bool, err error) {
 		select {
 		case <-x.wake:
 		case <-ctx.Done():
-			return nil, false, ctx.Err()
 		}
 	}
+	return nil, false, ctx.Err()
 }
 
 func (x *inbox) tryTake() (item []byte, ended bool, err error) {

@@ -248,3 +248,27 @@ func TestConnectionsThatComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowConsumerIsCancelled checks that the end of the context ends a stream whose items wait for their consumer: the
+// daemon is told, and no more are yielded.
+func TestSlowConsumerIsCancelled(t *testing.T) {
+	activity := new(tally)
+	bubble(t, &Server{Mux: testMux(), Activity: activity}, func(t *testing.T, r *rig) {
+		c := r.client()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		items := 0
+		for _, err := range count.Call(ctx, c, echoArgs{Text: "x", N: 1e6}) {
+			if err != nil && CodeOf(err) != DeadlineExceeded {
+				t.Error(err)
+			}
+			items++
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if items != 11 || activity.now != 0 {
+			t.Errorf("%d items and an error, %d calls still run", items-1, activity.now)
+		}
+		c.Close()
+	})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -11,19 +12,23 @@ import (
 // The figures of one transport in one round, in the order of columns.
 type figures [len(columns)]float64
 
-// A column is one measurement. Latencies are better when small, rates when large.
+// A column is one measurement, and the transport that its ratios refer to. Latencies are better when small, rates when
+// large.
 type column struct {
-	name    string
-	latency bool
+	name string
+	base int
 }
 
 var columns = [...]column{
-	{"p50 µs", true},
-	{"p99 µs", true},
-	{"1x64 k/s", false},
-	{"1x1024 k/s", false},
-	{"1 MiB echo/s", false},
+	{"p50 µs", raw},
+	{"p99 µs", raw},
+	{"1x64 k/s", raw},
+	{"1x1024 k/s", raw},
+	{"batch k/s", coalesced},
+	{"1 MiB echo/s", raw},
 }
+
+const largePayload = 1 << 20
 
 // run measures every transport in every round.
 func run(rounds int, slice time.Duration) (string, error) {
@@ -51,7 +56,12 @@ func run(rounds int, slice time.Duration) (string, error) {
 			all[i] = append(all[i], f)
 		}
 	}
-	return render(servers, all)
+	table, err := render(servers, all)
+	if err != nil {
+		return "", err
+	}
+	beyond, err := beyondCalls(servers[lnk], rounds)
+	return table + beyond, err
 }
 
 func measure(s *server, slice time.Duration) (f figures, err error) {
@@ -60,7 +70,7 @@ func measure(s *server, slice time.Duration) (f figures, err error) {
 		return f, err
 	}
 	defer c.Close()
-	small, large := make([]byte, 64), make([]byte, 1<<20)
+	small, large := make([]byte, 64), make([]byte, largePayload)
 	if f[0], f[1], err = ping(c, small, slice); err != nil {
 		return f, err
 	}
@@ -70,23 +80,33 @@ func measure(s *server, slice time.Duration) (f figures, err error) {
 	if f[3], err = pipelined(c, small, 1024, slice); err != nil {
 		return f, err
 	}
-	f[4], err = sequential(c, large, slice)
+	if f[4], err = batched(c, small, slice); err != nil {
+		return f, err
+	}
+	f[5], err = sequential(c, large, slice)
 	return f, err
 }
 
 // ping returns the median and the 99th percentile of single calls, in microseconds.
 func ping(c caller, payload []byte, slice time.Duration) (p50, p99 float64, err error) {
-	var times []time.Duration
+	var times []float64
 	for end := time.Now().Add(slice); time.Now().Before(end); {
 		start := time.Now()
 		if err := c.Echo(payload); err != nil {
 			return 0, 0, err
 		}
-		times = append(times, time.Since(start))
+		times = append(times, float64(time.Since(start).Nanoseconds())/1e3)
 	}
 	slices.Sort(times)
-	at := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))].Nanoseconds()) / 1e3 }
-	return at(0.50), at(0.99), nil
+	return quantile(times, 0.50), quantile(times, 0.99), nil
+}
+
+// quantile picks from sorted values.
+func quantile(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)-1))] }
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 func sequential(c caller, payload []byte, slice time.Duration) (float64, error) {
@@ -127,6 +147,22 @@ func pipelined(c caller, payload []byte, n int, slice time.Duration) (float64, e
 	default:
 		return float64(count.Load()) / elapsed.Seconds() / 1e3, nil
 	}
+}
+
+// batched returns thousands of calls per second that are made as batches; NaN for who cannot.
+func batched(c caller, payload []byte, slice time.Duration) (float64, error) {
+	const batch = 20_000
+	b, ok := c.(batcher)
+	if !ok {
+		return math.NaN(), nil
+	}
+	count, start := 0, time.Now()
+	for ; time.Since(start) < slice; count += batch {
+		if err := b.Batch(payload, batch); err != nil {
+			return 0, err
+		}
+	}
+	return float64(count) / time.Since(start).Seconds() / 1e3, nil
 }
 
 func windowed(w windower, payload []byte, n int, slice time.Duration) (float64, error) {

@@ -72,10 +72,17 @@ type rawConn struct {
 	out, in  []byte
 }
 
-func dialRaw(path string) (caller, error)       { return dialFrames(path, false) }
-func dialCoalesced(path string) (caller, error) { return dialFrames(path, true) }
+// A coalescedConn is a rawConn that coalesces.
+type coalescedConn struct{ *rawConn }
 
-func dialFrames(path string, coalesce bool) (caller, error) {
+func dialRaw(path string) (caller, error) { return dialFrames(path, false) }
+
+func dialCoalesced(path string) (caller, error) {
+	r, err := dialFrames(path, true)
+	return coalescedConn{r}, err
+}
+
+func dialFrames(path string, coalesce bool) (*rawConn, error) {
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		return nil, err
@@ -135,5 +142,8 @@ func (r *rawConn) writeAll(payload []byte, count int, tokens chan struct{}) erro
 	}
 	return w.Flush()
 }
+
+// Batch has as many in flight as a batch of ipc.
+func (c coalescedConn) Batch(payload []byte, n int) error { return c.Window(payload, 512, n) }
 
 func (r *rawConn) Close() error { return r.c.Close() }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"log"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +28,65 @@ func startServer(t transport, dir string) (*server, error) {
 		return nil, err
 	}
 	for range 500 {
-		if _, err := os.Stat(path); err == nil {
+		if _, err := os.Stat(path + allocations); err == nil {
 			return &server{t, path, cmd}, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	return nil, fmt.Errorf("%s: server does not listen", t.name)
+}
+
+// allocations is appended to a server's path for the socket that tells how many objects the server has allocated.
+const allocations = ".allocations"
+
+func serveAllocations(path string) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = acceptAll(l, func(c net.Conn) { fmt.Fprint(c, mallocs()) })
+}
+
+func mallocs() (n uint64) {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.Mallocs
+}
+
+// mallocs is how many objects the server has allocated.
+func (s *server) mallocs() (n uint64, err error) {
+	c, err := net.Dial("unix", s.path+allocations)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	_, err = fmt.Fscan(c, &n)
+	return n, err
+}
+
+// allocationsPerCall counts what a call allocates in both processes.
+func (s *server) allocationsPerCall(payload []byte) (float64, error) {
+	const warmUp, calls = 100, 5000
+	c, err := s.transport.dial(s.path)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	var here, there uint64
+	for i := range warmUp + calls {
+		if i == warmUp {
+			if there, err = s.mallocs(); err != nil {
+				return 0, err
+			}
+			here = mallocs()
+		}
+		if err := c.Echo(payload); err != nil {
+			return 0, err
+		}
+	}
+	here = mallocs() - here
+	now, err := s.mallocs()
+	return float64(here+now-there) / calls, err
 }
 
 func alphanumeric(r rune) rune {

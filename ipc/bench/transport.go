@@ -19,19 +19,31 @@ type caller interface {
 	Close() error
 }
 
-// A windower can keep n payloads in flight without a goroutine for each: the floors, and ipc's batch call.
+// A batcher can make many calls without a goroutine for each: the coalesced floor, and ipc.
+type batcher interface {
+	// Batch echoes the payload n times, with as many in flight as it likes.
+	Batch(payload []byte, n int) error
+}
+
+// A windower is a floor: it keeps payloads in flight without a goroutine for each.
 type windower interface {
 	// Window echoes the payload count times with at most n in flight.
 	Window(payload []byte, n, count int) error
 }
 
-// transports are listed in the order in which a round runs them. The first is the floor that ratios refer to.
+// The transports that something refers to.
+const (
+	raw = iota
+	coalesced
+	lnk
+)
+
+// transports are listed in the order in which a round runs them.
 func transports() []transport {
 	return []transport{
 		{"raw", serveRaw, dialRaw},
 		{"raw coalesced", serveCoalesced, dialCoalesced},
 		{"lnk ipc", serveIPC, dialIPC},
-		{"lnk batch", serveIPC, dialBatch},
 		{"net/rpc", serveNetRPC, dialNetRPC},
 		{"ttrpc", serveTTRPC, dialTTRPC},
 		{"grpc-go", serveGRPC, dialGRPC},
@@ -45,6 +57,7 @@ func serveTransport(name, path string) error {
 			if err != nil {
 				return err
 			}
+			go serveAllocations(path + allocations)
 			return t.listen(l)
 		}
 	}
