@@ -72,11 +72,15 @@ func ipcDescribe(a *app) *cobra.Command {
 		name:  "describe",
 		short: "show what a service offers: methods, types, limits",
 		long: `Describe asks a service for its methods, limits and the CDDL (RFC 8610) of everything it takes and returns, or for one METHOD
-alone. A service that sleeps is started by the question.`,
+alone. A service that sleeps is started by the question. Of the bus, which takes no calls, it shows the CDDL of the events' data,
+of all SCHEMAs that lnk knows or the one that is given in METHOD's place.`,
 		example: "  lnk ipc describe gitd\n  lnk ipc describe gitd git.refs",
 		cannot:  "describe the service",
 		exits:   []int{exitNotFound, exitUnavailable, exitDeadline},
 		run: func(ctx context.Context, args describeArgs) (ipc.Description, error) {
+			if args.Socket == "bus" || isBus(args.Socket) {
+				return describeEvents(args.Method)
+			}
 			client, err := a.dial(args.Socket)
 			if err != nil {
 				return ipc.Description{}, err
@@ -92,6 +96,20 @@ alone. A service that sleeps is started by the question.`,
 	}.command(a)
 }
 
+// describeEvents shows what the data of events means.
+func describeEvents(schema string) (ipc.Description, error) {
+	d := ipc.Description{Service: "busd"}
+	for _, s := range schemas() {
+		if schema == "" || schema == s.Name {
+			d.CDDL += "; the data of events with the schema " + s.Name + "\n" + s.CDDL + "\n"
+		}
+	}
+	if d.CDDL == "" {
+		return d, ipc.Errorf(ipc.NotFound, "lnk knows no schema %s", schema).WithHint("lnk ipc describe bus lists those that it knows")
+	}
+	return d, nil
+}
+
 // only cuts a description down to one method.
 func only(d ipc.Description, method string) (ipc.Description, error) {
 	for _, m := range d.Methods {
@@ -104,6 +122,10 @@ func only(d ipc.Description, method string) (ipc.Description, error) {
 }
 
 func printDescription(w io.Writer, d ipc.Description) error {
+	if len(d.Methods) == 0 {
+		_, err := fmt.Fprint(w, d.CDDL)
+		return err
+	}
 	fmt.Fprintf(w, "%s %s\n\n", d.Service, d.Version)
 	err := table(w, "METHOD\tKIND\tACCESS\t", func(row func(...any)) {
 		for _, m := range d.Methods {
