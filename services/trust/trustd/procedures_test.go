@@ -1,6 +1,8 @@
 package trustd
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,13 +21,15 @@ func TestProcedures(t *testing.T) {
 		root     rootSpec
 		proposer byte
 		others   []byte
+		gone     []byte // whose keys count no longer
 		passes   time.Duration
 	}{
-		{name: "a person has a new key", root: rootSpec{signers: []byte{1, 2, 4}, threshold: 2}, proposer: 4, others: []byte{1, 2}},
+		{name: "a person has a new key", root: rootSpec{signers: []byte{1, 2, 4}, threshold: 2}, proposer: 4, others: []byte{1, 2}, gone: []byte{3}},
 		{name: "somebody joins", root: rootSpec{signers: []byte{1, 2, 4, 5}, threshold: 3}, proposer: 1, others: []byte{5, 2}},
-		{name: "all keys at once", root: rootSpec{signers: []byte{11, 12, 13}, threshold: 2}, proposer: 11, others: []byte{1, 2, 12, 4}},
-		{name: "a lost key", root: rootSpec{signers: []byte{11, 12, 14}, threshold: 2}, proposer: 11, others: []byte{12}},
-		{name: "a key in wrong hands", root: rootSpec{signers: []byte{12, 14, 15}, threshold: 2}, proposer: 14, others: []byte{12}},
+		{name: "somebody leaves", root: rootSpec{signers: []byte{1, 2, 4}, threshold: 2}, proposer: 1, others: []byte{5, 2}, gone: []byte{5}},
+		{name: "all keys at once", root: rootSpec{signers: []byte{11, 12, 13}, threshold: 2}, proposer: 11, others: []byte{1, 12, 2}, gone: []byte{1, 2, 4}},
+		{name: "a lost key", root: rootSpec{signers: []byte{11, 12, 14}, threshold: 2}, proposer: 11, others: []byte{12}, gone: []byte{13}},
+		{name: "a key in wrong hands", root: rootSpec{signers: []byte{12, 14, 15}, threshold: 2}, proposer: 14, others: []byte{12}, gone: []byte{11}},
 		{name: "another online key", root: rootSpec{signers: []byte{12, 14, 15}, threshold: 2, online: onlineTwo}, proposer: 14, others: []byte{12}},
 		{name: "about to expire", root: rootSpec{signers: []byte{12, 14, 15}, threshold: 2, online: onlineTwo, days: 365}, proposer: 14, others: []byte{15}, passes: 360 * 24 * time.Hour},
 		{name: "expired", root: rootSpec{signers: []byte{12, 14, 15}, threshold: 2, online: onlineTwo, days: 365}, proposer: 15, others: []byte{12}, passes: 400 * 24 * time.Hour},
@@ -50,5 +54,11 @@ func TestProcedures(t *testing.T) {
 			t.Errorf("%s: %v", step.name, err)
 		}
 		r.accepts("a")
+		for _, n := range step.gone { // alone it cannot even propose, as no signature of it counts
+			bad := r.newRoot(rootSpec{version: next.Version() + 1, signers: step.root.signers, threshold: step.root.threshold, online: step.root.online})
+			sig, _ := who(n).Sign(t.Context(), bad.Payload())
+			forged := strings.Replace(string(bad.Bytes()), `"signatures": []`, fmt.Sprintf(`"signatures": [{"keyid": %q, "sig": "%x"}]`, who(n).key(t).ID, sig), 1)
+			contains(t, r.errored("POST", "metadata", `{"metadata":{"root":`+forged+`}}`), "Invalid signature")
+		}
 	}
 }

@@ -187,6 +187,9 @@ func TestReleasedCommandLineDelegates(t *testing.T) {
 	keys, ids := `{"`+a+`": `+keyA+`, "`+b+`": `+keyB+`}`, `"`+a+`", "`+b+`"`
 	c.ceremony(c.document(c.root("1", year, 1, 2, 3), 1, 2), `"bins": null, "delegations": {"keys": `+keys+`, "roles": [`+role("pub", "", "1")+`, `+role("dev", ids, "2")+`]}`)
 	c.accepts()
+	if shown, err := c.srv.show(t.Context(), trust.RoleArgs{Role: "dev"}); err != nil || shown.Pending.Signers[0].Name != "dev1" || shown.Leaves.Names[c.peer(8)] != "dev2" {
+		t.Errorf("names are lost: %+v, %v", shown, err)
+	}
 	c.sign("dev", 7, 8)
 	c.send("delegations/", "Metadata delegation add accepted.", `{"delegations": {"keys": {}, "roles": [`+role("extra", "", "1")+`]}}`)
 	c.send("delegations/", "Metadata delegation add accepted.", `{"delegations": {"keys": `+keys+`, "roles": [`+role("pair", ids, "2")+`, `+role("two", ids, "2")+`]}}`)
