@@ -155,9 +155,7 @@ func (l *life) renew() {
 // next operation shows it.
 func (l *life) operate(name string, act func() error, done func() bool) {
 	l.t.Helper()
-	if _, err := l.send("GET", "bootstrap", nil); err != nil { // it has started: what is killed is the operation
-		l.t.Fatal(err)
-	}
+	l.awake() // so that what is killed is the operation
 	delay := time.Duration(rand.Int64N(int64(cmp.Or(l.took[name], 40*time.Millisecond) * 5 / 4)))
 	answered := l.killAfter(delay, act) == nil
 	if !answered {
@@ -166,6 +164,7 @@ func (l *life) operate(name string, act func() error, done func() bool) {
 	when := fmt.Sprintf("%s, killed after %v of %s, answered: %v", l.number, delay, name, answered)
 	l.accepts(when)
 	l.start()
+	l.awake() // a daemon completes what was decided when it opens the repository
 	if answered && done != nil && !done() {
 		l.t.Fatalf("%s: it was answered and is not done", when)
 	}
@@ -182,6 +181,14 @@ func (l *life) operate(name string, act func() error, done func() bool) {
 	l.accepts("after the restart: " + when)
 	if l.t.Failed() {
 		l.t.FailNow()
+	}
+}
+
+// awake waits for an answer about the repository.
+func (l *life) awake() {
+	l.t.Helper()
+	if _, err := l.send("GET", "bootstrap", nil); err != nil {
+		l.t.Fatal(err)
 	}
 }
 
