@@ -23,10 +23,11 @@ const (
 	SourceWellKnown   = "well-known"   // where OpenSSH, GNOME, KDE, GnuPG and launchd put it
 )
 
-// Limits of one exchange with an agent, unless the context ends before. A signature may wait for a person, as long as
-// Agent.Patience says.
+// Limits of one exchange with an agent, unless the context ends before. The first request starts a seed's agent, which opens
+// its key file before it answers: a second's work, and more on a busy machine. A signature may wait for a person, as long
+// as Agent.Patience says.
 const (
-	askLimit  = 5 * time.Second
+	askLimit  = 15 * time.Second
 	signLimit = time.Minute
 )
 
