@@ -21,7 +21,7 @@ import (
 
 const (
 	raceIdle    = 20 * time.Millisecond
-	raceClients = 4 // each with a service of its own, so that every daemon is left alone in time
+	raceClients = 16 // each with a service of its own, so that every daemon is left alone in time
 )
 
 // Requests that arrive when the daemon is just leaving: each is answered, and executed once.
@@ -32,10 +32,10 @@ func TestRequestsAroundIdleExit(t *testing.T) {
 		env      string // of the daemons
 		client   func(path, log string) asker
 	}{
-		{"connection per request", 1000, "", func(path, log string) asker { return &lineClient{path: path, log: log} }},
-		{"one connection", 1000, "", func(path, log string) asker { return &lineClient{path: path, log: log, keep: true} }},
+		{"connection per request", 10_000, "", func(path, log string) asker { return &lineClient{path: path, log: log} }},
+		{"one connection", 10_000, "", func(path, log string) asker { return &lineClient{path: path, log: log, keep: true} }},
 		{"connections hold the daemon", 200, "TESTD_HOLD=1", func(path, log string) asker { return &lineClient{path: path, log: log} }},
-		{"ipc client", 400, "TESTD_IPC=1", func(path, log string) asker { return &ipcClient{ipc.NewClient(path, "race"), log} }},
+		{"ipc client", 2000, "TESTD_IPC=1", func(path, log string) asker { return &ipcClient{ipc.NewClient(path, "race"), log} }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -106,8 +106,11 @@ type asker interface {
 	close() raceResult
 }
 
+// race makes n requests about when the daemon decides to leave. After one that met the same process again it waits longer,
+// after one that met the next less, and by more: so they gather around the exit on a slow machine too, and most do not
+// cost the start of a daemon.
 func race(c asker, n int) raceResult {
-	last, instances := 0, 0
+	last, instances, wait := 0, 0, raceIdle
 	var err error
 	for i := range n {
 		var pid int
@@ -115,12 +118,13 @@ func race(c asker, n int) raceResult {
 			err = fmt.Errorf("request %d: %w", i, err)
 			break
 		}
-		if pid != last {
+		step := time.Duration(rand.Float64() * float64(time.Millisecond))
+		if wait += step; pid != last {
 			instances++
+			wait -= 4 * step
 		}
 		last = pid
-		// The daemon decides to leave about now.
-		<-time.After(raceIdle + time.Duration((rand.Float64()*3-1.5)*float64(time.Millisecond)))
+		<-time.After(wait)
 	}
 	result := c.close()
 	result.instances, result.err = instances, err
