@@ -8,6 +8,7 @@
 //
 //	Refs.Handle(mux, s.refs)                // server: func(context.Context, RefsArgs) (RefsResult, error)
 //	result, err := Refs.Call(ctx, client, RefsArgs{Project: urn})
+//	for result, err := range Refs.Batch(ctx, client, args) { … } // many calls, each for a fraction of that
 //
 // The package owns frames, the envelope, typed errors, payload encoding, the server's and the client's side of a
 // connection, and the methods ipc.describe, ipc.ping and ipc.health. It does not own sockets: where listeners come from

@@ -255,7 +255,7 @@ func TestSlowConsumerIsCancelled(t *testing.T) {
 	activity := new(tally)
 	bubble(t, &Server{Mux: testMux(), Activity: activity}, func(t *testing.T, r *rig) {
 		c := r.client()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 9500*time.Millisecond)
 		defer cancel()
 		items := 0
 		for _, err := range count.Call(ctx, c, echoArgs{Text: "x", N: 1e6}) {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	raceRequests = 1000
-	raceDaemons  = 4
+	raceRequests = 5000 // of each kind
+	raceDaemons  = 10
 	raceIdle     = 40 * time.Millisecond
 )
 
@@ -57,8 +57,8 @@ func (a *raceResult) add(b raceResult) {
 	a.lost = errors.Join(a.lost, b.lost)
 }
 
-// race makes the requests of one daemon. Whether one met the same process again moves the next one later, else earlier: so
-// they gather around the exit, on a slow machine too.
+// race makes the requests of one daemon. Whether one met the same process again moves the next one later, else earlier and
+// by more: so they gather around the exit, on a slow machine too, and most do not cost the start of a daemon.
 func race(ctx context.Context, socket string, persistent bool) (res raceResult) {
 	client := ipc.NewClient(socket, "lnk-rig")
 	defer func() { _ = client.Close() }()
@@ -80,7 +80,7 @@ func race(ctx context.Context, socket string, persistent bool) (res raceResult) 
 			wait += step
 		default:
 			res.fresh++
-			wait -= step
+			wait -= 3 * step
 		}
 		last = report.PID
 	}
