@@ -27,6 +27,17 @@ var loaded = []string{
 // once are the units that listen or wait for all peers together.
 var once = []string{"lnk-busd.socket", "lnk-trustd.socket", "lnk-trustd-renew.timer"}
 
+// optional are the units that only listen for those who enabled them (systemctl --user enable).
+var optional = []string{"lnk-trustd-http.socket"}
+
+// chosen returns those of optional that somebody enabled.
+func (m *Manager) chosen() []string {
+	return slices.DeleteFunc(slices.Clone(optional), func(unit string) bool {
+		_, err := os.Lstat(filepath.Join(m.Folder, "user", "sockets.target.wants", unit))
+		return err != nil
+	})
+}
+
 // sockets names what makes the daemons of the suite start for these peers.
 func sockets(peers []peer.ID) []string {
 	names := slices.Clone(once)
@@ -113,7 +124,7 @@ func (m *Manager) stop(ctx context.Context) error {
 func (m *Manager) Enable(ctx context.Context, peers []peer.ID) error {
 	seeds, err := m.seedSockets()
 	if err == nil {
-		_, err = m.systemctl(ctx, append(append(m.lasting("enable", "--now"), sockets(peers)...), seeds...)...)
+		_, err = m.systemctl(ctx, append(append(m.lasting("enable", "--now"), sockets(peers)...), append(seeds, m.chosen()...)...)...)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot enable the sockets: %w", err)
@@ -134,7 +145,7 @@ func (m *Manager) lasting(verb string, flags ...string) []string {
 func (m *Manager) Disable(ctx context.Context) error {
 	err := m.stop(ctx)
 	if err == nil {
-		_, err = m.systemctl(ctx, slices.Concat(m.lasting("disable"), once, []string{"lnk-gitd@.socket", "lnk-seed-agent@.socket"})...)
+		_, err = m.systemctl(ctx, slices.Concat(m.lasting("disable"), once, optional, []string{"lnk-gitd@.socket", "lnk-seed-agent@.socket"})...)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot disable the sockets: %w", err)

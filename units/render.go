@@ -43,6 +43,7 @@ var templates embed.FS
 var targets = []string{
 	"user/lnk-busd.socket", "user/lnk-busd.service",
 	"user/lnk-trustd.socket", "user/lnk-trustd.service", "user/lnk-trustd-renew.timer", "user/lnk-trustd-renew.service",
+	"user/lnk-trustd-http.socket", "user/lnk-trustd-http@.service",
 	"user/lnk-gitd@.socket", "user/lnk-gitd@.service",
 	"user/lnk-seed-agent@.socket", "user/lnk-seed-agent@.service", "user/lnk-seed-keys@.service",
 	"user-preset/90-lnk.preset",

@@ -23,6 +23,7 @@ func runScenarios(t *testing.T) {
 	t.Run("idle exit", r.testIdleExit)
 	t.Run("crash", r.testCrash)
 	t.Run("bus", r.testBus)
+	t.Run("http", r.testHTTP)
 	t.Run("missing program", r.testMissingProgram)
 	t.Run("quick activations", r.testQuickActivations)
 	t.Run("exit race", r.testExitRace)
@@ -62,7 +63,8 @@ func (r *rig) testPreset(t *testing.T) {
 func (r *rig) testVerify(t *testing.T) {
 	id := string(newPeer(t, 1))
 	stdout, stderr := run(t, "systemd-analyze", "--user", "verify",
-		"lnk-busd.socket", "lnk-busd.service", "lnk-trustd.socket", "lnk-trustd.service", "lnk-trustd-renew.timer", "lnk-trustd-renew.service", "lnk-gitd@"+id+".socket", "lnk-gitd@"+id+".service")
+		"lnk-busd.socket", "lnk-busd.service", "lnk-trustd.socket", "lnk-trustd.service", "lnk-trustd-renew.timer", "lnk-trustd-renew.service",
+		"lnk-trustd-http.socket", "lnk-trustd-http@1.service", "lnk-gitd@"+id+".socket", "lnk-gitd@"+id+".service")
 	if stdout+stderr != "" {
 		t.Errorf("systemd-analyze verify complains:\n%s%s", stdout, stderr)
 	}

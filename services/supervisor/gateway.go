@@ -51,15 +51,24 @@ func (g Gateway) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "cannot listen on %s: %w", g.Address, err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, ipc.Errorf(ipc.BadRequest, "cannot listen on %s: it is no loopback address, and nothing is encrypted", g.Address).
-			WithHint("listen on 127.0.0.1 and put a proxy with TLS in front")
+	if host != "localhost" {
+		if err := checkLoopback(net.ParseIP(host), g.Address); err != nil {
+			return nil, err
+		}
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", g.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, ipc.Errorf(ipc.Conflict, "cannot listen on %s: another process already does", g.Address)
 	}
 	return l, err
+}
+
+func checkLoopback(ip net.IP, address string) error {
+	if ip.IsLoopback() {
+		return nil
+	}
+	return ipc.Errorf(ipc.BadRequest, "cannot listen on %s: it is no loopback address, and nothing is encrypted", address).
+		WithHint("listen on 127.0.0.1 and put a proxy with TLS in front")
 }
 
 // close ends the listeners and waits until the connections have ended, which they do when their daemons do.
@@ -86,7 +95,7 @@ func (g *gateways) serve(ctx context.Context, l net.Listener, path string) {
 			continue
 		}
 		g.running.Go(func() {
-			if err := connect(ctx, c.(*net.TCPConn), path); err != nil {
+			if err := Carry(ctx, c.(*net.TCPConn), path); err != nil {
 				g.log.Warn("a connection over TCP failed", "err", err, "socket", path)
 			}
 		})
@@ -95,9 +104,14 @@ func (g *gateways) serve(ctx context.Context, l net.Listener, path string) {
 
 const acceptPause = 50 * time.Millisecond
 
-// connect carries one connection to the socket until both directions have ended, or ctx has.
-func connect(ctx context.Context, from *net.TCPConn, path string) error {
+// Carry carries one connection that somebody else accepted, as a Gateway does: to the socket at path, until both directions
+// have ended, or ctx has. It closes the connection. One that came to an address other than loopback is ipc.BadRequest.
+func Carry(ctx context.Context, from *net.TCPConn, path string) error {
 	defer from.Close()
+	at := from.LocalAddr().(*net.TCPAddr)
+	if err := checkLoopback(at.IP, at.String()); err != nil {
+		return err
+	}
 	dialled, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func commands(a *app) []*cobra.Command {
 		subCommand(a), pubCommand(a), topicsCommand(a),
 		trustCommand(a),
 		sshConfigCommand(a), proxyCommand(a), knownHostsCommand(a),
-		serviceCommand(a), ipcCommand(a),
+		serviceCommand(a), gatewayCommand(a), ipcCommand(a),
 		completionCommand(a),
 		generateCommand(a),
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -76,23 +75,6 @@ func (a *app) up(ctx context.Context, args upArgs) error {
 		Version:  version(),
 		Log:      log,
 	})
-}
-
-// tcpServices are the services that can be reached over TCP, with the names of their sockets.
-var tcpServices = map[string]string{"trustd": "trust"}
-
-// tcpGateways reads --tcp SERVICE=ADDRESS.
-func tcpGateways(dirs profile.Dirs, list []string) ([]supervisor.Gateway, error) {
-	var all []supervisor.Gateway
-	for _, one := range list {
-		service, address, ok := strings.Cut(one, "=")
-		socket, known := tcpServices[service]
-		if !ok || !known {
-			return nil, ipc.Errorf(ipc.BadRequest, "--tcp %s does not name a service that listens on TCP", one).WithHint("--tcp trustd=127.0.0.1:8080")
-		}
-		all = append(all, supervisor.Gateway{Address: address, Path: dirs.Socket(socket, "")})
-	}
-	return all, nil
 }
 
 // sockets returns the function that lists what to listen on: the bus, then the others, as they publish on the bus.
