@@ -42,7 +42,8 @@ type batch[R any] struct {
 	method string
 	yield  func(R, error) bool
 	group  []batchCall // not sent yet
-	sent   []batchCall
+	sent   []batchCall // the end of window
+	window []batchCall
 }
 
 // A batchCall is a call and, once it is sent, its connection. Err says why it is not.
@@ -93,8 +94,8 @@ func (b *batch[R]) send() {
 	if last != nil {
 		last.out.flush()
 	}
-	b.sent = append(b.sent, b.group...)
-	b.group = b.group[:0]
+	b.window = append(append(b.window[:0], b.sent...), b.group...)
+	b.sent, b.group = b.window, b.group[:0]
 }
 
 // collect waits for the answers to calls, the oldest ones, and yields them. It waits for the last call first: with its answer

@@ -21,8 +21,7 @@ type clientConn struct {
 	turn   chan struct{} // holds a token when the connection's goroutine is to take the turn
 
 	mu      sync.Mutex
-	calls   map[uint32]flight // without final answer
-	last    uint32
+	calls   flights
 	leaving int         // how often the daemon announced that it goes away
 	gone    error       // why no call can be started any more
 	timer   *time.Timer // runs expire
@@ -32,15 +31,9 @@ type clientConn struct {
 	failure error       // why the last reader gave up
 }
 
-// A flight is a call without final answer. Nobody waits for it any more if call is nil.
-type flight struct {
-	call   *pendingCall
-	stream bool
-}
-
 func newClientConn(c *Client, nc net.Conn) *clientConn {
 	conn := &clientConn{
-		client: c, net: nc, slots: make(chan struct{}, defaultMaxInFlight), calls: map[uint32]flight{},
+		client: c, net: nc, slots: make(chan struct{}, defaultMaxInFlight),
 		turn: make(chan struct{}, 1),
 		in:   frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
 	}
@@ -92,9 +85,9 @@ func (k *clientConn) giveUp(p *pendingCall, reason error) error {
 func (k *clientConn) abandon(p *pendingCall) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	waiting := k.calls[p.id].call == p
+	waiting := k.calls.waiting(p)
 	if waiting {
-		k.calls[p.id] = flight{stream: p.stream != nil}
+		k.calls.find(p.id).call = nil
 	}
 	return waiting
 }
@@ -179,16 +172,8 @@ func (k *clientConn) takeSlot(ctx context.Context, deadline time.Time) error {
 }
 
 func (k *clientConn) enterLocked(p *pendingCall) {
-	for taken := true; taken; {
-		k.last++
-		if k.last == 0 {
-			continue // reserved
-		}
-		_, taken = k.calls[k.last]
-	}
-	p.id = k.last
+	k.calls.add(p)
 	p.end.Store(notQueued)
-	k.calls[p.id] = flight{p, p.stream != nil}
 	k.assignTurnLocked(p)
 	if p.watched {
 		k.watchLocked(p.deadline)
@@ -198,7 +183,7 @@ func (k *clientConn) enterLocked(p *pendingCall) {
 // unregister takes back a call whose frame could not be queued. If the connection is lost, p has been told already.
 func (k *clientConn) unregister(p *pendingCall, err error) error {
 	k.mu.Lock()
-	mine := k.calls[p.id].call == p
+	mine := k.calls.waiting(p)
 	if mine {
 		k.removeLocked(p.id)
 	}
@@ -216,6 +201,6 @@ func (k *clientConn) unregister(p *pendingCall, err error) error {
 }
 
 func (k *clientConn) removeLocked(id uint32) {
-	delete(k.calls, id)
+	k.calls.remove(id)
 	<-k.slots
 }

@@ -37,8 +37,9 @@ type serverConn struct {
 	ctx     context.Context // of the handlers
 	cancel  context.CancelFunc
 	in      frameReader
-	arrived time.Time // when the last read returned
-	frame   *scratch  // holds the request that is being read, if it is large, unless a task took it
+	arrived time.Time        // when the last read returned
+	inline  *deadlineContext // of the last inline call that had a deadline
+	frame   *scratch         // holds the request that is being read, if it is large, unless a task took it
 	out     *writer
 	peer    peerOnce
 

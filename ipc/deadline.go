@@ -25,14 +25,14 @@ func (k *clientConn) expire() {
 	k.mu.Lock()
 	k.alarm = time.Time{}
 	var late []*pendingCall
-	for id, f := range k.calls {
+	for f := range k.calls.all() {
 		switch p := f.call; {
 		case p == nil || !p.watched:
 		case p.deadline.After(now):
 			k.watchLocked(p.deadline)
 		default:
 			late = append(late, p)
-			k.calls[id] = flight{stream: f.stream}
+			f.call = nil
 		}
 	}
 	k.mu.Unlock()

@@ -63,13 +63,10 @@ func callID(rq []byte) (uint32, bool) {
 // deliver hands over the payload of an ok. The entry goes first: a caller that has its answer may reuse p at once.
 func (k *clientConn) deliver(id uint32, payload item) error {
 	k.mu.Lock()
-	f, known := k.calls[id]
-	if known && (!f.stream || payload.b == nil) {
-		k.removeLocked(id)
-	}
+	p := k.takeLocked(id, payload.b == nil)
 	k.mu.Unlock()
-	if f.call != nil {
-		f.call.ok(payload)
+	if p != nil {
+		p.ok(payload)
 	}
 	return nil
 }
@@ -85,15 +82,26 @@ func (k *clientConn) fail(rq []byte, err error) error {
 		err = errNotExecuted
 	}
 	k.mu.Lock()
-	f, known := k.calls[id]
-	if known {
-		k.removeLocked(id)
-	}
+	p := k.takeLocked(id, true)
 	k.mu.Unlock()
-	if f.call != nil {
-		f.call.finish(err)
+	if p != nil {
+		p.finish(err)
 	}
 	return nil
+}
+
+// takeLocked returns the call with the given id, nil if nobody waits for it. Its entry goes if the answer is final, as that
+// of a unary call is.
+func (k *clientConn) takeLocked(id uint32, final bool) *pendingCall {
+	f := k.calls.find(id)
+	if f == nil {
+		return nil
+	}
+	p := f.call
+	if final || !f.stream {
+		k.removeLocked(id)
+	}
+	return p
 }
 
 // receiveOversize fails the call whose answer was too large. Other errors it passes on.
@@ -131,10 +139,10 @@ func (k *clientConn) writeFailed() {
 	k.mu.Lock()
 	k.gone = errNotExecuted
 	var unsent []*pendingCall
-	for id, f := range k.calls {
+	for f := range k.calls.all() {
 		if p := f.call; p != nil && !k.out.sent(p.end.Load()) {
 			unsent = append(unsent, p)
-			k.removeLocked(id)
+			k.removeLocked(f.id)
 		}
 	}
 	k.mu.Unlock()
@@ -160,12 +168,12 @@ func (k *clientConn) lose(err error) {
 	k.gone = errNotExecuted
 	complete := k.leaving > 1
 	left := k.calls
-	k.calls = map[uint32]flight{}
-	for range left {
+	k.calls = flights{}
+	for range left.n {
 		<-k.slots // whoever waits for one learns that the connection is gone
 	}
 	k.mu.Unlock()
-	for _, f := range left {
+	for f := range left.all() {
 		if f.call != nil {
 			f.call.finish(k.verdict(f.call, complete, err))
 		}

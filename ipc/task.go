@@ -224,16 +224,23 @@ func (k *serverConn) callInline(m *method, c *call, out *scratch) (err error) {
 // before anybody could act on it.
 type deadlineContext struct {
 	context.Context
-	deadline time.Time
+	arrived time.Time
+	timeout uint64 // in milliseconds
 }
 
-func (d *deadlineContext) Deadline() (time.Time, bool) { return d.deadline, true }
+func (d *deadlineContext) Deadline() (time.Time, bool) {
+	return d.arrived.Add(time.Duration(d.timeout) * time.Millisecond), true
+}
 
+// inlineContext returns the same for calls that came together and have the same time left, as those of a batch have.
 func (k *serverConn) inlineContext(ms optional) context.Context {
 	if !ms.ok || ms.n > maxTimeout {
 		return k.ctx
 	}
-	return &deadlineContext{k.ctx, k.arrived.Add(time.Duration(ms.n) * time.Millisecond)}
+	if last := k.inline; last == nil || last.timeout != ms.n || last.arrived != k.arrived {
+		k.inline = &deadlineContext{k.ctx, k.arrived, ms.n}
+	}
+	return k.inline
 }
 
 // waitForTasks waits until no handler runs, ctx ends or the deadline (if any) passes.

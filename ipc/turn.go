@@ -19,7 +19,7 @@ const idleWatch = 100 * time.Millisecond
 // assignTurnLocked gives p the turn if it wants it and is alone, and else makes sure that somebody reads. A batch comes for
 // the turn when it waits.
 func (k *clientConn) assignTurnLocked(p *pendingCall) {
-	p.leads = p.leads && !k.reading && !k.wanted && len(k.calls) == 1
+	p.leads = p.leads && !k.reading && !k.wanted && k.calls.n == 1
 	if !p.leads && !k.reading && !p.batched {
 		k.wakeReader()
 	}
@@ -30,7 +30,7 @@ func (k *clientConn) assignTurnLocked(p *pendingCall) {
 func (k *clientConn) tryTurn(own int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.reading || k.wanted || len(k.calls) > own {
+	if k.reading || k.wanted || k.calls.n > own {
 		return false
 	}
 	k.reading = true
@@ -56,7 +56,7 @@ func (k *clientConn) passTurn(err error, own int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reading, k.failure = false, err
-	if err != nil || k.wanted || len(k.calls) > own || k.gone != nil || len(k.calls) == 0 && k.in.buffered() {
+	if err != nil || k.wanted || k.calls.n > own || k.gone != nil || k.calls.n == 0 && k.in.buffered() {
 		k.wakeReader()
 	}
 }
@@ -114,6 +114,6 @@ func (k *clientConn) keepTurn() bool {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.reading = len(k.calls) > 0 || k.gone != nil
+	k.reading = k.calls.n > 0 || k.gone != nil
 	return k.reading
 }
