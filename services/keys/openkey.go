@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"golang.org/x/crypto/ssh"
 )
@@ -21,7 +22,7 @@ type openedKey struct {
 }
 
 func openKey(ctx context.Context, path string, passphrase func(context.Context) ([]byte, error)) (openedKey, error) {
-	data, err := readFile(path)
+	data, err := readPrivate(path)
 	if err != nil {
 		return openedKey{}, fmt.Errorf("cannot read key: %w", err)
 	}
@@ -42,6 +43,17 @@ func openKey(ctx context.Context, path string, passphrase func(context.Context) 
 	}
 	id, err := peer.FromPublicKey(key.Public().(ed25519.PublicKey))
 	return openedKey{key, id, comment(path, id)}, err
+}
+
+// readPrivate refuses a file that others can read or write, as ssh-add does: their guesses at the passphrase would cost them
+// nothing but time.
+func readPrivate(path string) ([]byte, error) {
+	const others = 0o077
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&others != 0 {
+		return nil, ipc.Errorf(ipc.PermissionDenied, "%s can be read by others: its mode is %04o", path, info.Mode().Perm()).
+			WithHint("chmod 600 " + path)
+	}
+	return readFile(path)
 }
 
 // IsEncrypted says whether the private key file at path needs a passphrase.

@@ -70,7 +70,7 @@ or not, or one in PKCS 8 that is not. Weak keys are refused. Where somebody type
 agent; --load does so without asking. A profile with a key of its own is made by lnk profile create.`,
 		example:  "  lnk key generate ~/.ssh/id_lnk\n  lnk key generate --from ~/.ssh/id_ed25519 device",
 		cannot:   "make the key",
-		exits:    []int{exitNotFound, exitConflict, exitNoKey, exitInterrupted},
+		exits:    []int{exitNotFound, exitConflict, exitNoKey, exitNotPermitted, exitInterrupted},
 		defaults: keyGenerateArgs{Comment: "lnk"},
 		run:      a.generateKey,
 		text:     printPeer,
