@@ -12,13 +12,13 @@ import (
 // and collects them in groups.
 const (
 	batchWindow = 512
-	batchGroup  = 128
+	batchGroup  = 256
 )
 
 // Batch calls the method once for each of args and yields the results in their order, each with its own error. It sends
 // many calls in one write and wakes once for many answers, so that a call costs a small part of what it costs with Call;
 // otherwise each is like one with Call, with a deadline of its own and sent again on its own if it provably was not
-// executed. Arguments are taken, and results come, in groups of 128: a call that takes long holds up the results of its group.
+// executed. Arguments are taken, and results come, in groups of 256: a call that takes long holds up the results of its group.
 // The calls in flight are cancelled when the loop is left.
 func (m Unary[A, R]) Batch(ctx context.Context, c *Client, args iter.Seq[A]) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
