@@ -42,10 +42,16 @@ func idsOf(list ...delegate) (ids []peer.ID) {
 	return ids
 }
 
-// shown reads and verifies the identity, and what waits for signatures.
+// shown reads and verifies the identity, and what waits for signatures. A gitd that is killed while it forks leaves its
+// connections to the child until that executes git: what is asked over one in that moment has no answer. Reading is safe to
+// repeat, over the connection to the next gitd.
 func (d delegate) shown(urn project.URN) (project.Identity, *trust.Root, git.Identity) {
 	d.t.Helper()
-	shown := must(git.ShowIdentity.Call(d.t.Context(), d.rpc, git.ProjectArgs{Project: string(urn)}))(d.t)
+	shown, err := git.ShowIdentity.Call(d.t.Context(), d.rpc, git.ProjectArgs{Project: string(urn)})
+	if ipc.CodeOf(err) == ipc.Unavailable {
+		shown, err = git.ShowIdentity.Call(d.t.Context(), d.rpc, git.ProjectArgs{Project: string(urn)})
+	}
+	check(d.t, err)
 	identity := must(project.VerifyChain(shown.Documents))(d.t)
 	if shown.Next == nil {
 		return identity, nil, shown
