@@ -96,15 +96,7 @@ message's digest, and for whom. The log is only ever appended to.`,
 			if err != nil {
 				return err
 			}
-			for record, err := range (&keys.AuditLog{Path: dirs.AuditLog()}).Records() {
-				if err != nil {
-					return err
-				}
-				if err := printResult(a, record, printRecord); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printEach(a, (&keys.AuditLog{Path: dirs.AuditLog()}).Records(), printRecord)
 		},
 	}.command(a)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"text/tabwriter"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -55,6 +56,19 @@ func printResult[R any](a *app, result R, text func(io.Writer, R) error) error {
 		return nil
 	}
 	return text(a.Stdout, result)
+}
+
+// printEach prints results one by one as they come, until the first error.
+func printEach[R any](a *app, results iter.Seq2[R, error], text func(io.Writer, R) error) error {
+	for result, err := range results {
+		if err != nil {
+			return err
+		}
+		if err := printResult(a, result, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) write(data []byte) error {

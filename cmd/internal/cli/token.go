@@ -197,15 +197,7 @@ appended to. Of more than twenty refusals a second of one service only the numbe
 			if err != nil {
 				return err
 			}
-			for event, err := range token.Open(dirs).Events() {
-				if err != nil {
-					return err
-				}
-				if err := printResult(a, event, printTokenEvent); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printEach(a, token.Open(dirs).Events(), printTokenEvent)
 		},
 	}.command(a)
 }

@@ -43,7 +43,7 @@ const (
 	taskPending = "PENDING" // also one that nobody knows
 )
 
-// keptTasks is how many results are kept.
+// keptTasks is how many results are kept, however old. Of more, those of the last day are.
 const keptTasks = 1000
 
 // saveTask keeps a result for whoever asks later. It need not survive a loss of power: nobody has been told the id yet.
