@@ -116,10 +116,12 @@ func wantCause(t *testing.T, err error, cause string) {
 
 func TestLifetime(t *testing.T) {
 	agent := keystest.Agent(t)
-	id := keystest.LoadKey(t, agent, keystest.KeyFile(t), keys.AddOptions{Lifetime: time.Second})
+	file := keystest.KeyFile(t)
+	id := keystest.LoadKey(t, agent, file, keys.AddOptions{Lifetime: time.Hour})
 	if _, err := agent.Signer(id).Sign(t.Context(), message); err != nil {
 		t.Fatal(err)
 	}
+	keystest.LoadKey(t, agent, file, keys.AddOptions{Lifetime: time.Second})
 	eventually(t, func() bool { ok, err := agent.Holds(t.Context(), id); return err == nil && !ok })
 	keystest.AddKey(t, agent)
 	_, err := agent.Signer(id).Sign(t.Context(), message)
