@@ -216,6 +216,9 @@ func (k *serverConn) runInline(id requestID, m *method, c *call) {
 func (k *serverConn) callInline(m *method, c *call, out *scratch) (err error) {
 	defer k.recovered(m, &err)
 	err = m.unary(k.inlineContext(c.timeout), out, c.arguments)
+	if k.frame == nil && len(c.arguments) >= largeFrame {
+		out.own() // it may be of the reader's buffer, which is read into before it is sent
+	}
 	out.keep(&k.frame)
 	return err
 }
