@@ -75,7 +75,7 @@ type run struct {
 // acceptUntilLeaving returns when no accept loop runs any more and the server is to leave.
 func (r *run) acceptUntilLeaving(ctx, handlerCtx context.Context) error {
 	for {
-		loops := r.accept(handlerCtx, time.Time{})
+		loops := r.accept(handlerCtx)
 		err := r.awaitReason(ctx, loops.failed)
 		loops.stop(r.ls)
 		if err == nil {
@@ -116,22 +116,34 @@ func (r *run) awaitReason(ctx context.Context, failed <-chan error) error {
 // closeListeners closes what was given to Serve. A path that we bound ourselves has no service manager that keeps the
 // queue: nobody may find it any more, and whoever is in the queue is let in.
 func (r *run) closeListeners(handlerCtx context.Context) {
-	bound := false
 	for _, l := range r.ls {
-		bound = bound || !l.Activated
 		l.unlink()
 	}
-	if bound {
-		r.accept(handlerCtx, time.Now().Add(lastCall)).wg.Wait()
-	}
 	for _, l := range r.ls {
+		if !l.Activated {
+			r.letIn(handlerCtx, l)
+		}
 		_ = l.UnixListener.Close()
 	}
 }
 
-// lastCall is how long a bound path still accepts after it was unlinked: the queue needs no time, a connect that had
-// found the path a little.
+// lastCall is how long a bound path still accepts after it was unlinked and its queue is empty: a connect that had found the
+// path needs a little.
 const lastCall = 5 * time.Millisecond
+
+// letIn accepts until nobody has come for lastCall. It looks before it accepts, as a deadline would pass on a busy machine
+// before the queue was looked at.
+func (r *run) letIn(ctx context.Context, l Listener) {
+	_ = l.SetDeadline(time.Time{})
+	for somebodyWaits(l.UnixListener, lastCall) {
+		uc, err := l.AcceptUnix()
+		if err != nil {
+			r.Log.Error("cannot let in who waits", "err", err, "socket", l.Name)
+			return
+		}
+		r.serveConn(ctx, uc, l.Name)
+	}
+}
 
 // wait waits for the handlers: as long as they like while something is in flight and ctx has not ended, else Grace.
 func (r *run) wait(ctx context.Context, cancel context.CancelFunc) error {
@@ -212,11 +224,11 @@ type loops struct {
 	stopped chan struct{}
 }
 
-// accept starts a loop per listener, which ends at deadline; zero for none.
-func (r *run) accept(ctx context.Context, deadline time.Time) *loops {
+// accept starts a loop per listener.
+func (r *run) accept(ctx context.Context) *loops {
 	a := &loops{failed: make(chan error, len(r.ls)), stopped: make(chan struct{})}
 	for _, l := range r.ls {
-		_ = l.SetDeadline(deadline)
+		_ = l.SetDeadline(time.Time{})
 		a.wg.Go(func() {
 			if err := r.acceptLoop(ctx, l, a.stopped); err != nil {
 				a.failed <- err

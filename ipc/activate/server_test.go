@@ -105,15 +105,18 @@ func TestServeUntilTold(t *testing.T) {
 }
 
 func TestServeLeavesWhenIdle(t *testing.T) {
-	path := filepath.Join(socketDir(t), "echo.sock")
+	l := mustBind(t, filepath.Join(socketDir(t), "echo.sock"))
+	c := mustDial(t, l.Addr().String()) // before the server can be idle, and idle itself, so it does not hold the server
+	if _, err := c.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
 	left := make(chan struct{})
-	done := serve(t.Context(), &Server{Handle: echo, Idle: 20 * time.Millisecond, Leaving: func() { close(left) }}, mustBind(t, path))
-	c := mustDial(t, path) // idle, so it does not hold the server
-	ask(t, c, 'a')
+	done := serve(t.Context(), &Server{Handle: echo, Idle: 20 * time.Millisecond, Leaving: func() { close(left) }}, l)
 	<-left
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	expect(t, c, 'a')
 	expectEOF(t, c)
 }
 
@@ -177,6 +180,22 @@ func TestBoundQueueIsServed(t *testing.T) {
 	expectEOF(t, c)
 }
 
+// However late the last call gets a turn on a busy machine, it lets in the whole queue.
+func TestLastCallLetsTheQueueIn(t *testing.T) {
+	l := mustBind(t, filepath.Join(socketDir(t), "echo.sock"))
+	served := make(chan struct{}, 3)
+	for range cap(served) {
+		mustDial(t, l.Addr().String())
+	}
+	must(t, l.SetDeadline(time.Unix(1, 0))) // as the loops that have ended leave it
+	r := &run{Server: Server{Handle: func(context.Context, *Conn) { served <- struct{}{} }, Activity: new(Activity)}, conns: newConns()}
+	r.letIn(t.Context(), l)
+	<-r.conns.ended()
+	if len(served) != cap(served) {
+		t.Errorf("%d of %d connections were let in", len(served), cap(served))
+	}
+}
+
 // A socket of the service manager is left with its queue: the next instance serves it.
 func TestActivatedQueueIsLeft(t *testing.T) {
 	path := filepath.Join(socketDir(t), "echo.sock")
@@ -199,8 +218,14 @@ func TestActivatedQueueIsLeft(t *testing.T) {
 func TestHeldConnections(t *testing.T) {
 	path := filepath.Join(socketDir(t), "echo.sock")
 	l := mustBind(t, path)
-	c := mustDial(t, path) // before the server can be idle
-	done := serve(t.Context(), &Server{Handle: echo, Idle: 20 * time.Millisecond, HoldConns: true}, l)
+	c := mustDial(t, path)
+	var activity Activity
+	activity.Add(1) // until the connection holds the server
+	handle := func(ctx context.Context, c *Conn) {
+		activity.Add(-1)
+		echo(ctx, c)
+	}
+	done := serve(t.Context(), &Server{Handle: handle, Activity: &activity, Idle: 20 * time.Millisecond, HoldConns: true}, l)
 	for range 5 {
 		select {
 		case err := <-done:
@@ -273,16 +298,18 @@ func TestGrace(t *testing.T) {
 func TestIdleLeavingWaitsForRequests(t *testing.T) {
 	path := filepath.Join(socketDir(t), "slow.sock")
 	var activity Activity
+	activity.Add(1) // until the connection is accepted
 	handle := func(_ context.Context, c *Conn) {
-		<-c.Draining() // taken from the queue just then
-		activity.Add(1)
+		activity.Add(-1)
+		<-c.Draining()
 		<-time.After(60 * time.Millisecond)
 		_, _ = c.Write([]byte("z"))
 		activity.Add(-1)
 	}
 	l := mustBind(t, path)
 	c := mustDial(t, path)
-	must(t, (&Server{Handle: handle, Activity: &activity, Idle: time.Millisecond, Grace: 5 * time.Millisecond}).Serve(t.Context(), l))
+	begin := func() { activity.Add(1) } // what was taken from the queue just then
+	must(t, (&Server{Handle: handle, Activity: &activity, Idle: time.Millisecond, Grace: 5 * time.Millisecond, Leaving: begin}).Serve(t.Context(), l))
 	expect(t, c, 'z')
 }
 
