@@ -93,7 +93,7 @@ func TestIndependentClient(t *testing.T) {
 
 	send("ping", object{{0, "ipc.ping"}})
 	expect("ping", nil, ok)
-	send("greet-1", object{{0, "test.greet"}, {1, object{{0, "you"}}}, {2, 1000}})
+	send("greet-1", object{{0, "test.greet"}, {1, object{{0, "you"}}}, {2, 100_000}})
 	expect("greet-1", object{{0, "hello, you"}}, ok)
 	send("greet-2", object{{0, "test.greet"}, {1, object{{0, ""}}}})
 	expect("greet-2", nil, "code 4: nobody is there (give a name)")
