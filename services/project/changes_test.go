@@ -51,10 +51,8 @@ func TestChangesShowsAll(t *testing.T) {
 		`"later":2`: func(s *trust.RootSpec) {
 			s.Extra[extension] = []byte(`{"default_branch":"main","description":"","later":2,"name":"demo"}`)
 		},
-		"written in another way": func(s *trust.RootSpec) { s.Extra[trust.NamesMember] = []byte(`{"nobody":"eve"}`) },
-		`called "eve", was ""`: func(s *trust.RootSpec) {
-			s.Extra[trust.NamesMember] = []byte(`{"` + s.Roles[trust.RoleRoot].Keys[0].ID + `":"eve"}`)
-		},
+		"written in another way":  func(s *trust.RootSpec) { s.Names["nobody"] = "eve" },
+		`called "eve", was ""`:    func(s *trust.RootSpec) { s.Names[s.Roles[trust.RoleRoot].Keys[0].ID] = "eve" },
 		`"x-lnk-names" is new`:    func(s *trust.RootSpec) { s.Extra[trust.NamesMember] = []byte(`[1]`) },
 		"written in another way ": func(s *trust.RootSpec) { s.Snapshot = false },
 		"the expiry is":           func(s *trust.RootSpec) { s.Expires = s.Expires.AddDate(1, 0, 0) },

@@ -37,7 +37,8 @@ func (i Identity) next(spec Spec) (*trust.Root, error) {
 	}
 	draft.Version, draft.Expires, draft.Snapshot = i.Version+1, spec.Expires, true
 	follow(draft.Roles, quorum)
-	if err := spec.describe(draft.Extra, quorum); err != nil {
+	draft.Names = spec.names(quorum)
+	if err := spec.describe(draft.Extra); err != nil {
 		return nil, err
 	}
 	return trust.NewRoot(draft)
@@ -140,7 +141,7 @@ func sameRole(a, b trust.Role) bool {
 }
 
 // describe writes what the spec says besides who signs.
-func (s Spec) describe(extra map[string]json.RawMessage, quorum trust.Role) error {
+func (s Spec) describe(extra map[string]json.RawMessage) error {
 	members := map[string]any{}
 	if old := extra[extension]; old != nil {
 		var kept map[string]json.RawMessage
@@ -153,19 +154,17 @@ func (s Spec) describe(extra map[string]json.RawMessage, quorum trust.Role) erro
 	}
 	maps.Copy(members, map[string]any{"name": s.Name, "description": s.Description, "default_branch": s.DefaultBranch})
 	data, err := json.Marshal(members)
-	if err != nil {
-		return err
-	}
 	extra[extension] = data
+	return err
+}
+
+// names returns what people call the delegates, by key id.
+func (s Spec) names(quorum trust.Role) map[string]string {
 	names := map[string]string{}
 	for _, key := range quorum.Keys {
 		if id, err := peer.FromPublicKey(key.Public); err == nil && s.Names[id] != "" {
 			names[key.ID] = s.Names[id]
 		}
 	}
-	delete(extra, trust.NamesMember)
-	if len(names) > 0 {
-		extra[trust.NamesMember], err = json.Marshal(names)
-	}
-	return err
+	return names
 }

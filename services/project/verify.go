@@ -91,7 +91,7 @@ func (r Repository) verifySigned(ctx context.Context, report *Report) (newest Si
 		return newest, report.note(PartSigned, err)
 	}
 	if tip.IsZero() {
-		report.fault(PartSigned, "", "peer %s has no signed refs here", report.Peer)
+		report.fault(PartSigned, "", "peer %s has no signed refs here: nothing was pushed yet, or it is gone", report.Peer)
 		return newest, nil
 	}
 	report.Tip = tip

@@ -75,9 +75,9 @@ func (a Agenda) Warnings(now time.Time) []Warning {
 }
 
 func (a Agenda) expiring(r RoleStatus, left time.Duration) Warning {
-	w := Warning{Repository: a.Repository, Role: r.Role, Hint: a.command("renew", r.Role), Until: &r.Expires}
+	w := Warning{Repository: a.Repository, Role: r.Role, Hint: CommandLine(a.Repository, "renew", r.Role), Until: &r.Expires}
 	if r.Role == RoleRoot {
-		w.Hint = a.command("update --days 365", "")
+		w.Hint = CommandLine(a.Repository, "update --days 365", "")
 	}
 	w.Text = fmt.Sprintf("%s of repository %s expires on %s, in %d days", r.Role, a.Repository, stamp(r.Expires), left/(24*time.Hour))
 	if left <= 0 {
@@ -86,25 +86,43 @@ func (a Agenda) expiring(r RoleStatus, left time.Duration) Warning {
 	return w
 }
 
+// signed counts those who have signed for the new version, and for the one before.
+func (p PendingRole) signed() (own, before int) {
+	for _, s := range p.Signers {
+		if s.Signed && s.New {
+			own++
+		}
+		if s.Signed && s.Old {
+			before++
+		}
+	}
+	return own, before
+}
+
+// Complete reports whether enough have signed: what only has to be published still.
+func (p PendingRole) Complete() bool {
+	own, before := p.signed()
+	return own >= p.Needed && before >= p.Before
+}
+
 // Standing says in words how many have signed.
 func (p PendingRole) Standing() string {
-	count := func(counts func(Signer) bool) (n int) {
-		for _, s := range p.Signers {
-			if s.Signed && counts(s) {
-				n++
-			}
-		}
-		return n
+	if p.Complete() {
+		return "is signed by enough, and not published yet"
 	}
-	text := fmt.Sprintf("waits for signatures: %d of %d", count(func(s Signer) bool { return s.New }), p.Needed)
+	own, before := p.signed()
+	text := fmt.Sprintf("waits for signatures: %d of %d", own, p.Needed)
 	if p.Before > 0 {
-		text += fmt.Sprintf(", of the old keys %d of %d", count(func(s Signer) bool { return s.Old }), p.Before)
+		text += fmt.Sprintf(", of the old keys %d of %d", before, p.Before)
 	}
 	return text
 }
 
 func (a Agenda) waiting(p PendingRole) Warning {
-	w := Warning{Repository: a.Repository, Role: p.Role, Hint: a.command("show", p.Role), Until: p.Deadline}
+	w := Warning{Repository: a.Repository, Role: p.Role, Hint: CommandLine(a.Repository, "show", p.Role), Until: p.Deadline}
+	if p.Complete() {
+		w.Hint = CommandLine(a.Repository, "publish", "")
+	}
 	w.Text = fmt.Sprintf("%s version %d of repository %s %s", p.Role, p.Version, a.Repository, p.Standing())
 	if p.Deadline != nil {
 		w.Text += ", until " + stamp(*p.Deadline)
@@ -112,11 +130,11 @@ func (a Agenda) waiting(p PendingRole) Warning {
 	return w
 }
 
-// command is a command line of lnk trust.
-func (a Agenda) command(verb, role string) string {
+// CommandLine is what to type for a verb of lnk trust, about a role (empty: root, or none).
+func CommandLine(repository, verb, role string) string {
 	words := []string{"lnk trust " + verb}
-	if a.Repository != DefaultRepository {
-		words = append(words, "-r "+a.Repository)
+	if repository != "" && repository != DefaultRepository {
+		words = append(words, "-r "+repository)
 	}
 	if role != "" && role != RoleRoot {
 		words = append(words, role)

@@ -11,9 +11,9 @@ import (
 )
 
 // Spec returns what root says, as a beginning for the next version. Members of the document that this package does not
-// know are left out, but for those named x-. Names of keys move to NamesMember.
+// know are left out, but for those named x-.
 func (r *Root) Spec() RootSpec {
-	spec := RootSpec{Version: r.Version(), Expires: r.Expires(), Snapshot: r.ConsistentSnapshot(), Roles: map[string]Role{}, Extra: map[string]json.RawMessage{}}
+	spec := RootSpec{Version: r.Version(), Expires: r.Expires(), Snapshot: r.ConsistentSnapshot(), Roles: map[string]Role{}, Names: r.Names(), Extra: map[string]json.RawMessage{}}
 	for _, name := range topLevelRoles {
 		spec.Roles[name] = r.Role(name)
 	}
@@ -22,8 +22,8 @@ func (r *Root) Spec() RootSpec {
 			spec.Extra[name] = data
 		}
 	}
-	if names := r.Names(); len(names) > 0 {
-		withNames(spec.Extra, names)
+	if len(spec.Names) > 0 {
+		delete(spec.Extra, NamesMember)
 	}
 	return spec
 }
@@ -61,23 +61,23 @@ func DiffQuorum(name string, previous, next *Root) []string {
 
 func diffRole(name string, old, new Role, names map[string]string) (lines []string) {
 	for _, k := range new.Keys {
-		if !old.holds(k) {
+		if old.Index(k) < 0 {
 			lines = append(lines, fmt.Sprintf("%s gains the key %s", name, describeKey(k, names)))
 		}
 	}
 	for _, k := range old.Keys {
-		if !new.holds(k) {
+		if new.Index(k) < 0 {
 			lines = append(lines, fmt.Sprintf("%s loses the key %s", name, describeKey(k, names)))
 		}
 	}
-	if old.Threshold != new.Threshold {
+	switch old.Threshold {
+	case new.Threshold:
+	case 0: // nobody has signed it before, or the online key
+		lines = append(lines, fmt.Sprintf("%s takes %d signatures", name, new.Threshold))
+	default:
 		lines = append(lines, fmt.Sprintf("%s takes %d signatures, took %d", name, new.Threshold, old.Threshold))
 	}
 	return lines
-}
-
-func (r Role) holds(key Key) bool {
-	return slices.ContainsFunc(r.Keys, func(k Key) bool { return string(k.Public) == string(key.Public) })
 }
 
 func diffExtra(previous, next *Root) (lines []string) {
@@ -87,7 +87,6 @@ func diffExtra(previous, next *Root) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a, b := old[name], new[name]
 		switch {
-		case name == NamesMember && areNames(a) && areNames(b): // told where the keys are, or by diffNames
 		case a == nil:
 			lines = append(lines, fmt.Sprintf("%q is new: %s", name, visible(b)))
 		case b == nil:
@@ -110,10 +109,6 @@ func visible(data json.RawMessage) string {
 		}
 	}
 	return b.String()
-}
-
-func areNames(member json.RawMessage) bool {
-	return member == nil || json.Unmarshal(member, new(map[string]string)) == nil
 }
 
 func sameJSON(a, b json.RawMessage) bool {

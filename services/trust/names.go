@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,15 +86,4 @@ func (r *Root) keys() map[string]Key {
 		}
 	}
 	return all
-}
-
-// withNames makes the names a member of the document, for the next version to keep.
-func withNames(extra map[string]json.RawMessage, names map[string]string) {
-	delete(extra, NamesMember)
-	if len(names) == 0 {
-		return
-	}
-	if data, err := json.Marshal(names); err == nil { // always
-		extra[NamesMember] = data
-	}
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,6 +40,11 @@ func (r Role) check() error {
 		return fmt.Errorf("threshold %d with %d keys", r.Threshold, len(r.Keys))
 	}
 	return nil
+}
+
+// Index returns where the role lists a key, whatever id it goes by; -1 if it does not.
+func (r Role) Index(key Key) int {
+	return slices.IndexFunc(r.Keys, func(k Key) bool { return bytes.Equal(k.Public, key.Public) })
 }
 
 // Signature is one signature of a document. KeyID refers to a key of the document or of the one before it.
@@ -80,8 +86,6 @@ func (p Progress) err() error {
 	return errors.Join(append([]error{fmt.Errorf("%d of %d signatures needed", len(p.Signed), p.Threshold)}, p.Faults...)...)
 }
 
-// progress counts signatures. Keys of a role are distinct points (check, and keys.CheckPublicKey on admission), so
-// counting keys counts holders.
 // progress counts signatures. Keys of a role are distinct points (check, and keys.CheckPublicKey on admission), so
 // counting keys counts holders.
 func (r Role) progress(payload []byte, signatures []Signature, good verified) Progress {

@@ -41,6 +41,7 @@ type RootSpec struct {
 	Version  int64                      // 1 for the first, then one more each time
 	Expires  time.Time                  // kept to the second
 	Roles    map[string]Role            // all four
+	Names    map[string]string          // what people call the keys, by key id (NamesMember)
 	Extra    map[string]json.RawMessage // further members of the signed part, named x-<vendor>-<name>
 	Snapshot bool                       // consistent_snapshot: versions in the file names of what hangs on this root
 }
@@ -55,6 +56,9 @@ func NewRoot(spec RootSpec) (*Root, error) {
 			return nil, fmt.Errorf("cannot make root document: member %q does not begin with x-", name)
 		}
 		md.Signed.UnrecognizedFields[name] = value
+	}
+	if len(spec.Names) > 0 {
+		md.Signed.UnrecognizedFields[NamesMember] = spec.Names
 	}
 	for name, role := range spec.Roles {
 		md.Signed.Roles[name] = tufRole(role, md.Signed.Keys)

@@ -254,7 +254,7 @@ func countFaults(r git.VerifyResult) string { return "found " + count(len(r.Faul
 
 func printVerified(w io.Writer, r git.VerifyResult) error {
 	for _, f := range r.Faults {
-		if _, err := fmt.Fprintf(w, "FAULT in %s %s: %s\n", f.Part, f.Ref, f.Message); err != nil {
+		if _, err := fmt.Fprintf(w, "FAULT in %s: %s\n", strings.TrimSpace(f.Part+" "+f.Ref), f.Message); err != nil {
 			return err
 		}
 	}

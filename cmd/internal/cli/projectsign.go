@@ -14,7 +14,9 @@ import (
 )
 
 // delegating is the purpose of a delegate's signature.
-func delegating(urn project.URN) purpose { return purpose{"lnk project", "identity", string(urn)} }
+func delegating(urn project.URN) purpose {
+	return purpose{"lnk project", "identity", func(verb string) string { return "lnk project " + verb + " " + string(urn) }}
+}
 
 var identityExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -62,7 +63,7 @@ func trustStatus(a *app) *cobra.Command {
 func printTrustStatus(w io.Writer, s trust.StatusResult) error {
 	fmt.Fprintf(w, "repository %s in %s: bootstrap %s\n", s.Repository, s.Folder, strings.ToLower(s.State))
 	if s.Staged > 0 {
-		fmt.Fprintf(w, "%d changes of artifacts wait for lnk trust publish\n", s.Staged)
+		fmt.Fprintf(w, "%s of artifacts staged: %s\n", count(s.Staged, "change"), trust.CommandLine(s.Repository, "publish", ""))
 	}
 	if len(s.Roles) > 0 {
 		err := table(w, "ROLE\tVERSION\tEXPIRES\tSIGNED BY", func(row func(...any)) {
@@ -77,14 +78,37 @@ func printTrustStatus(w io.Writer, s trust.StatusResult) error {
 		if err != nil {
 			return err
 		}
+		if err := printKeys(w, s.Root); err != nil {
+			return err
+		}
 	}
 	for _, d := range s.Delegated {
 		printDelegation(w, d)
 	}
 	for _, p := range s.Pending {
-		printPending(w, p)
+		printPending(w, p, trust.CommandLine(s.Repository, "publish", ""))
 	}
 	return nil
+}
+
+// printKeys tells whose keys a root document names.
+func printKeys(w io.Writer, data []byte) error {
+	root, err := trust.ParseRoot(data)
+	if err != nil {
+		return err
+	}
+	signers := func(role trust.Role) (list []trust.Signer) {
+		for _, k := range role.Keys {
+			if id, err := peer.FromPublicKey(k.Public); err == nil { // always: keys are checked on admission
+				list = append(list, trust.Signer{Peer: id, Name: root.Names()[k.ID]})
+			}
+		}
+		return list
+	}
+	people := root.Role(trust.RoleRoot)
+	fmt.Fprintf(w, "root is signed by %d of %s\n", people.Threshold, namesOf(signers(people)))
+	_, err = fmt.Fprintf(w, "the online key is %s\n", namesOf(signers(root.Role(trust.RoleTimestamp))))
+	return err
 }
 
 // printTrustResult tells what became of a request.
@@ -97,6 +121,8 @@ func printTrustResult(w io.Writer, r trust.Result) error {
 		what = fmt.Sprintf("%s version %d waits for signatures, digest %s", r.Role, r.Version, r.Digest)
 	case !r.Complete:
 		what = "stored; it is not published yet"
+	case len(r.Done) == 1:
+		what = "done: " + r.Done[0]
 	}
 	for _, name := range r.Refused {
 		fmt.Fprintf(w, "refused: %s\n", name)

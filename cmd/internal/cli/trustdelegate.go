@@ -73,11 +73,11 @@ func (a *app) trustDelegate(ctx context.Context, args trustDelegateArgs) (trust.
 func printDelegation(w io.Writer, d trust.Delegation) {
 	by := "the online key"
 	if len(d.Peers) > 0 {
-		names := make([]string, len(d.Peers))
+		signers := make([]trust.Signer, len(d.Peers))
 		for i, id := range d.Peers {
-			names[i] = called(trust.Signer{Peer: id, Name: d.Names[id]})
+			signers[i] = trust.Signer{Peer: id, Name: d.Names[id]}
 		}
-		by = fmt.Sprintf("%d of %s", d.Threshold, strings.Join(names, ", "))
+		by = fmt.Sprintf("%d of %s", d.Threshold, namesOf(signers))
 	}
 	paths := make([]string, len(d.Paths))
 	for i, path := range d.Paths {

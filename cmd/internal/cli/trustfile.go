@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -76,6 +78,12 @@ func trustPublish(a *app) *cobra.Command {
 				return trust.Publish.Call(ctx, c, trust.RepositoryArgs{Repository: args.Repository, Agent: a.agentPath()})
 			})
 		},
-		text: printTrustResult,
+		text: func(w io.Writer, r trust.Result) error {
+			if r.Complete && len(r.Done) == 0 {
+				_, err := fmt.Fprintln(w, "there is nothing to publish")
+				return err
+			}
+			return printTrustResult(w, r)
+		},
 	}.command(a)
 }

@@ -66,7 +66,7 @@ shows it, asks and signs it; the signature comes back with lnk trust import. Nei
 
 func (a *app) exported(ctx context.Context, shown trust.ShowResult, payload bool) ([]byte, error) {
 	if payload {
-		parsed, err := a.readShown(ctx, shown)
+		parsed, err := a.readShown(ctx, "", shown)
 		if err != nil {
 			return nil, err
 		}

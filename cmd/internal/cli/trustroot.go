@@ -2,7 +2,8 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func trustInit(a *app) *cobra.Command {
 }
 
 func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, error) {
-	spec := trust.RootSpec{Version: 1, Expires: time.Now().AddDate(0, 0, args.Days), Snapshot: true, Roles: map[string]trust.Role{}, Extra: map[string]json.RawMessage{}}
+	spec := trust.RootSpec{Version: 1, Expires: time.Now().AddDate(0, 0, args.Days), Snapshot: true, Roles: map[string]trust.Role{}, Names: map[string]string{}}
 	if args.Online == "" || len(args.Keys) == 0 {
 		return trust.Result{}, ipc.Errorf(ipc.BadRequest, "--key and --online are needed").WithHint("lnk trust init --help")
 	}
@@ -50,7 +51,7 @@ func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, 
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, nil, trusting(trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, root, nil, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
@@ -72,61 +73,80 @@ type rootChange struct {
 
 func (c rootChange) apply(spec trust.RootSpec) (*trust.Root, error) {
 	role := spec.Roles[trust.RoleRoot]
-	names := map[string]string{}
-	_ = json.Unmarshal(spec.Extra[trust.NamesMember], &names) // there may be none
-	for _, text := range c.Remove {
-		key, _, err := readTrustKey(text)
-		if err != nil {
+	for _, step := range []func(*trust.Role, map[string]string) error{c.remove, c.add} {
+		if err := step(&role, spec.Names); err != nil {
 			return nil, err
-		}
-		role.Keys = slices.DeleteFunc(role.Keys, func(k trust.Key) bool { return string(k.Public) == string(key.Public) })
-		delete(names, key.ID)
-	}
-	for _, text := range c.Add {
-		key, name, err := readTrustKey(text)
-		if err != nil {
-			return nil, err
-		}
-		role.Keys = append(role.Keys, key)
-		if name != "" {
-			names[key.ID] = name
 		}
 	}
 	if c.Threshold > 0 {
 		role.Threshold = c.Threshold
 	}
 	spec.Roles[trust.RoleRoot] = role
-	if c.Online != "" {
-		key, name, err := readTrustKey(c.Online)
-		if err != nil {
-			return nil, err
-		}
-		for _, old := range spec.Roles[trust.RoleTimestamp].Keys {
-			delete(names, old.ID)
-		}
-		if name != "" {
-			names[key.ID] = name
-		}
-		for _, name := range []string{trust.RoleTargets, trust.RoleSnapshot, trust.RoleTimestamp} {
-			spec.Roles[name] = trust.Role{Keys: []trust.Key{key}, Threshold: 1}
-		}
+	if err := c.goOnline(spec.Roles, spec.Names); err != nil {
+		return nil, err
 	}
 	if c.Days > 0 {
 		spec.Expires = time.Now().AddDate(0, 0, c.Days)
-	}
-	delete(spec.Extra, trust.NamesMember)
-	if len(names) > 0 {
-		data, err := json.Marshal(names)
-		if err != nil {
-			return nil, err
-		}
-		spec.Extra[trust.NamesMember] = data
 	}
 	root, err := trust.NewRoot(spec)
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
 	return root, nil
+}
+
+func (c rootChange) remove(from *trust.Role, names map[string]string) error {
+	for _, text := range c.Remove {
+		key, _, err := readTrustKey(text)
+		if err != nil {
+			return err
+		}
+		i := from.Index(key)
+		if i < 0 {
+			return ipc.Errorf(ipc.BadRequest, "%s is no key of root", text).WithHint("lnk trust status lists them")
+		}
+		delete(names, from.Keys[i].ID)
+		from.Keys = slices.Delete(from.Keys, i, i+1)
+	}
+	return nil
+}
+
+func (c rootChange) add(to *trust.Role, names map[string]string) error {
+	for _, text := range c.Add {
+		key, name, err := readTrustKey(text)
+		if err != nil {
+			return err
+		}
+		if to.Index(key) >= 0 {
+			return ipc.Errorf(ipc.BadRequest, "%s is a key of root already", text)
+		}
+		to.Keys = append(to.Keys, key)
+		if name != "" {
+			names[key.ID] = name
+		}
+	}
+	return nil
+}
+
+// goOnline gives the roles that the daemon signs to another key.
+func (c rootChange) goOnline(roles map[string]trust.Role, names map[string]string) error {
+	if c.Online == "" {
+		return nil
+	}
+	key, name, err := readTrustKey(c.Online)
+	if err != nil {
+		return err
+	}
+	for _, old := range roles[trust.RoleTimestamp].Keys {
+		delete(names, old.ID)
+	}
+	if name != "" {
+		names[key.ID] = name
+	}
+	for _, role := range []string{trust.RoleTargets, trust.RoleSnapshot, trust.RoleTimestamp} {
+		roles[role] = trust.Role{Keys: []trust.Key{key}, Threshold: 1}
+	}
+	return nil
 }
 
 // readTrustKey reads [NAME=]KEY.
@@ -160,24 +180,16 @@ func (a *app) signRoot(ctx context.Context, root, previous *trust.Root, why purp
 		return nil, err
 	}
 	audit := &keys.AuditLog{Path: dirs.AuditLog()}
-	candidates := root.Role(trust.RoleRoot).Keys
-	if previous != nil {
-		candidates = append(candidates, previous.Role(trust.RoleRoot).Keys...)
-	}
 	signed := 0
-	for _, key := range candidates {
-		id, err := peer.FromPublicKey(key.Public)
-		if err != nil {
-			return nil, err
-		}
-		held, err := agent.Holds(ctx, id)
+	for _, s := range trust.RootProcess(previous, root).Signers() {
+		held, err := agent.Holds(ctx, s.Peer)
 		if err != nil {
 			return nil, err
 		}
 		if !held {
 			continue
 		}
-		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(id), why.kind, why.command), root, previous); err != nil {
+		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(s.Peer), why.kind, why.command), root, previous); err != nil {
 			return nil, err
 		}
 		signed++
@@ -218,7 +230,7 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous, trusting(trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
@@ -264,7 +276,7 @@ func (a *app) trustOverride(ctx context.Context, args trustOverrideArgs) (trust.
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous, trusting(trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
@@ -280,6 +292,10 @@ func trustCancel(a *app) *cobra.Command {
 			return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
 				return trust.Cancel.Call(ctx, c, trust.CancelArgs{Repository: args.Repository, Role: args.Role})
 			})
+		},
+		text: func(w io.Writer, r trust.Result) error {
+			_, err := fmt.Fprintf(w, "%s version %d is given up\n", r.Role, r.Version)
+			return err
 		},
 	}.command(a)
 }

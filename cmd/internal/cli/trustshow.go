@@ -14,7 +14,8 @@ import (
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
-func printPending(w io.Writer, p trust.PendingRole) {
+// printPending tells where the signing of a document stands. publish is the command that publishes one that enough have signed.
+func printPending(w io.Writer, p trust.PendingRole, publish string) {
 	fmt.Fprintf(w, "%s version %d waits for signatures since %s, digest %s\n", p.Role, p.Version, p.Since.Format(time.RFC3339), p.Digest)
 	if p.Deadline != nil {
 		fmt.Fprintf(w, "  it is dropped on %s\n", p.Deadline.Format(time.RFC3339))
@@ -36,6 +37,9 @@ func printPending(w io.Writer, p trust.PendingRole) {
 			which = "old"
 		}
 		fmt.Fprintf(w, "  %s  %s  (%s)\n", mark, called(s), which)
+	}
+	if p.Complete() {
+		fmt.Fprintf(w, "  enough have signed, and it is not published yet: %s\n", publish)
 	}
 }
 
@@ -65,12 +69,14 @@ type trustShown struct {
 
 // purpose is what signatures of a kind of document are for.
 type purpose struct {
-	command string // the noun whose verbs show, sign and so on are about it
-	kind    string // in the audit log
-	subject string // the argument of these verbs
+	command string                   // the noun whose verbs show, sign and so on are about it
+	kind    string                   // in the audit log
+	line    func(verb string) string // what to type for such a verb
 }
 
-func trusting(role string) purpose { return purpose{"lnk trust", "tuf:" + role, role} }
+func trusting(repository, role string) purpose {
+	return purpose{"lnk trust", "tuf:" + role, func(verb string) string { return trust.CommandLine(repository, verb, role) }}
+}
 
 // signingAgent is an ssh-agent on this machine that holds keys whose signature is missing.
 type signingAgent struct {
@@ -93,21 +99,26 @@ func trustShow(a *app) *cobra.Command {
 }
 
 func printShown(w io.Writer, s trustShown) error {
-	printPending(w, s.Pending)
-	fmt.Fprintln(w, "it says:")
-	for _, line := range s.Changes {
-		fmt.Fprintln(w, "  "+line)
-	}
+	printDocument(w, s)
 	for _, here := range s.Here {
 		for _, signer := range here.Signers {
 			if here.Own {
-				fmt.Fprintf(w, "your agent could sign as %s: %s sign %s\n", called(signer), s.why.command, s.why.subject)
+				fmt.Fprintf(w, "your agent could sign as %s: %s\n", called(signer), s.why.line("sign"))
 			} else {
 				fmt.Fprintf(w, "the agent at %s (%s) could sign as %s\n", here.Socket, here.Source, called(signer))
 			}
 		}
 	}
 	return nil
+}
+
+// printDocument is what people look at before they sign.
+func printDocument(w io.Writer, s trustShown) {
+	printPending(w, s.Pending, s.why.line("publish"))
+	fmt.Fprintln(w, "it says:")
+	for _, line := range s.Changes {
+		fmt.Fprintln(w, "  "+line)
+	}
 }
 
 func (a *app) trustShown(ctx context.Context, args trustRoleArgs) (trustShown, error) {
@@ -117,12 +128,12 @@ func (a *app) trustShown(ctx context.Context, args trustRoleArgs) (trustShown, e
 	if err != nil {
 		return trustShown{}, err
 	}
-	return a.readShown(ctx, shown)
+	return a.readShown(ctx, args.Repository, shown)
 }
 
 // readShown parses what is to be signed: the words and the bytes that are signed come from the same document.
-func (a *app) readShown(ctx context.Context, shown trust.ShowResult) (trustShown, error) {
-	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), Here: []signingAgent{}, why: trusting(shown.Pending.Role)}
+func (a *app) readShown(ctx context.Context, repository string, shown trust.ShowResult) (trustShown, error) {
+	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), Here: []signingAgent{}, why: trusting(repository, shown.Pending.Role)}
 	var err error
 	if shown.Pending.Role == trust.RoleRoot {
 		result.document, result.Changes, err = readRoots(shown)

@@ -59,7 +59,7 @@ func (a *app) trustSignOffline(ctx context.Context, args trustSignArgs) error {
 	if err != nil {
 		return err
 	}
-	shown, err := a.readShown(ctx, file.shown())
+	shown, err := a.readShown(ctx, "", file.shown())
 	if err != nil {
 		return err
 	}
@@ -106,13 +106,11 @@ func (h *hexText) UnmarshalText(text []byte) (err error) {
 func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]fileSignature, error) {
 	own := ownAgent(shown.Here)
 	if own == nil {
-		return nil, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint(shown.why.command + " show lists them; add yours with lnk key add")
+		return nil, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint(shown.why.line("show") + " lists them; add yours with lnk key add")
 	}
-	if err := printShown(a.Stderr, shown); err != nil {
-		return nil, err
-	}
+	printDocument(a.Stderr, shown)
 	if !yes {
-		if err := confirm(fmt.Sprintf("sign %s version %d?", shown.Pending.Role, shown.Pending.Version)); err != nil {
+		if err := confirm(fmt.Sprintf("sign %s version %d as %s?", shown.Pending.Role, shown.Pending.Version, namesOf(own.Signers))); err != nil {
 			return nil, err
 		}
 	}
@@ -130,6 +128,14 @@ func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]file
 		signatures = append(signatures, fileSignature{s.KeyID, sig})
 	}
 	return signatures, nil
+}
+
+func namesOf(signers []trust.Signer) string {
+	names := make([]string, len(signers))
+	for i, s := range signers {
+		names[i] = called(s)
+	}
+	return strings.Join(names, ", ")
 }
 
 func ownAgent(list []signingAgent) *signingAgent {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/trust"
 	"github.com/lnk-suite/lnk/services/trust/client"
 )
 
@@ -61,7 +62,7 @@ func (a *app) trustVerified(ctx context.Context, args trustVerifyArgs) (trustVer
 	}
 	defer metadata.Close()
 	defer targets.Close()
-	first, err := firstRoot(ctx, args.Root, metadata)
+	first, err := firstRoot(ctx, args, metadata)
 	if err != nil {
 		return trustVerified{}, err
 	}
@@ -109,15 +110,19 @@ func webSources(base string, open func(string) (*client.Web, error)) (metadata, 
 	return metadata, targets, err
 }
 
-func firstRoot(ctx context.Context, file string, metadata client.Source) ([]byte, error) {
-	if file != "" {
-		return os.ReadFile(file)
+func firstRoot(ctx context.Context, args trustVerifyArgs, metadata client.Source) ([]byte, error) {
+	if args.Root != "" {
+		return os.ReadFile(args.Root)
 	}
 	data, err := client.First(ctx, metadata)
-	if ipc.CodeOf(err) == ipc.NotFound {
-		return nil, ipc.Errorf(ipc.NotFound, "the repository has no first root document: %w", err).WithHint("begin a repository with lnk trust init")
+	if ipc.CodeOf(err) != ipc.NotFound {
+		return data, err
 	}
-	return data, err
+	absent := ipc.Errorf(ipc.NotFound, "the repository has no first root document: %w", err)
+	if args.URL == "" && args.Folder == "" {
+		absent = absent.WithHint("it was not begun, or its first root waits for signatures: " + trust.CommandLine(args.Repository, "status", ""))
+	}
+	return nil, absent
 }
 
 func verifiedOf(root string, r client.Report) trustVerified {

@@ -150,16 +150,20 @@ func (r *repository) knows(target string) (bool, error) {
 	return known, err
 }
 
-// publishStaged publishes what was only staged. It returns the roles that are new.
+// publishStaged publishes what is signed by enough and could not be published then, the first root too, and what was only
+// staged. It tells the roles that are new.
 func (r *repository) publishStaged(ctx context.Context, by caller) (outcome, error) {
-	if err := r.finished(); err != nil {
-		return outcome{}, err
+	signed, err := r.retry(ctx, by)
+	if err == nil {
+		err = r.finished()
 	}
-	if err := r.retry(ctx, by); err != nil {
-		return outcome{}, err
+	if err != nil {
+		return outcome{done: signed}, err
 	}
 	roles, err := r.release(ctx, r.state.clone(), by)
-	return outcome{done: roles, complete: err == nil}, err
+	out := outcome{done: append(signed, roles...), complete: err == nil}
+	r.await(&out, roles)
+	return out, err
 }
 
 // release moves what next has staged into the roles: at once into those that are signed online, as a pending version into

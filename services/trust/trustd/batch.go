@@ -112,7 +112,7 @@ func (r *repository) settleRole(ctx context.Context, next *state, role string, d
 			}
 			return r.state.clone()
 		}
-		failed = kept(role, doc, err)
+		failed = r.kept(role, doc, err)
 		if r.drafts[role] == nil { // it is published after all, and only not visible yet
 			fail(mine, failed)
 			return r.state.clone()
@@ -130,10 +130,10 @@ func (r *repository) settleRole(ctx context.Context, next *state, role string, d
 }
 
 // kept says that the signature is not lost although something failed.
-func kept(role string, doc trust.Document, err error) error {
-	e := ipc.Errorf(ipc.CodeOf(err), "the signature is kept, but %s v%d cannot be published: %w", role, doc.Version(), err)
-	if hint := ipc.HintOf(err); hint != "" {
-		return e.WithHint(hint)
+func (r *repository) kept(role string, doc trust.Document, err error) error {
+	hint := "then: " + trust.CommandLine(r.name, "publish", "")
+	if cure := ipc.HintOf(err); cure != "" {
+		hint = cure + ", " + hint
 	}
-	return e
+	return ipc.Errorf(ipc.CodeOf(err), "the signature is kept, but %s v%d cannot be published: %w", role, doc.Version(), err).WithHint(hint)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +86,14 @@ func (d delegation) check(root *trust.Root) error {
 	if strings.HasPrefix(d.Name, trustedPrefix) {
 		return ipc.Errorf(ipc.BadRequest, "role name %s is taken: it begins with %s", d.Name, trustedPrefix)
 	}
+	for _, pattern := range d.Paths {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return ipc.Errorf(ipc.BadRequest, "role %s: %q is no pattern of paths: %w", d.Name, pattern, err)
+		}
+	}
+	if len(d.Keys) == 0 && d.Threshold > 1 {
+		return ipc.Errorf(ipc.BadRequest, "role %s: %d signatures are asked for and no key is named", d.Name, d.Threshold)
+	}
 	list, names, err := delegatedBy(root, []delegation{d})
 	if err != nil {
 		return err
@@ -138,12 +147,17 @@ func (r *repository) await(out *outcome, roles []string) {
 	}
 }
 
+func (r *repository) pendingAlready(role string) error {
+	return ipc.Errorf(ipc.Conflict, "role %s is pending signatures already", role).
+		WithHint("see what waits for whom: " + trust.CommandLine(r.name, "show", role) + "; end it: " + trust.CommandLine(r.name, "cancel", role))
+}
+
 func (r *repository) plan(next *state, d delegation, days int, deadline time.Time, c *change, drafts map[string]*trust.Targets) error {
 	if err := d.check(r.root); err != nil {
 		return err
 	}
 	if r.drafts[d.Name] != nil || drafts[d.Name] != nil {
-		return ipc.Errorf(ipc.Conflict, "role %s is pending signatures already", d.Name)
+		return r.pendingAlready(d.Name)
 	}
 	if days > 0 {
 		next.Settings.Expiration[d.Name] = days

@@ -312,7 +312,7 @@ func (s settings) check() error {
 	}
 	for role, days := range s.Expiration {
 		if days < 1 || days > maxDays {
-			return ipc.Errorf(ipc.BadRequest, "expiration of %.80s: %d days", role, days)
+			return ipc.Errorf(ipc.BadRequest, "%.80s must be good for 1 to %d days, not %d", role, maxDays, days)
 		}
 	}
 	for _, role := range []string{trust.RoleRoot, trust.RoleTargets, trust.RoleSnapshot, trust.RoleTimestamp} {

@@ -19,7 +19,7 @@ var warnDays = [...]int{1, 7, 14, int(trust.WarnBefore / (24 * time.Hour))}
 // renew does what time demands: it publishes what is signed by enough and could not be published then, makes new versions of
 // what expires within an hour (rule R14), and warns of what only people can sign.
 func (r *repository) renew(ctx context.Context, by caller) (outcome, error) {
-	failed := r.retry(ctx, by)
+	_, failed := r.retry(ctx, by)
 	if r.root == nil {
 		return outcome{}, failed
 	}
@@ -179,7 +179,7 @@ func (r *repository) proposeSame(roles []string, deadline time.Time) error {
 	drafts := map[string]*trust.Targets{}
 	for _, role := range roles {
 		if r.drafts[role] != nil {
-			return ipc.Errorf(ipc.Conflict, "role %s is pending signatures already", role)
+			return r.pendingAlready(role)
 		}
 		targets, err := r.contents(role)
 		if err != nil {

@@ -216,7 +216,8 @@ func (r *repository) place(s *state, root *trust.Root) error {
 // finished says why something cannot be done before the bootstrap is finished.
 func (r *repository) finished() error {
 	if r.root == nil {
-		return ipc.Errorf(ipc.Conflict, "It requires bootstrap finished. State: %s", r.state.phase())
+		return ipc.Errorf(ipc.Conflict, "It requires bootstrap finished. State: %s", r.state.phase()).
+			WithHint("see what its first root waits for: " + trust.CommandLine(r.name, "show", ""))
 	}
 	return nil
 }

@@ -639,6 +639,22 @@ func TestExpiringIsTold(t *testing.T) {
 	}
 }
 
+func TestFirstRootIsPublishedLater(t *testing.T) {
+	r := newRig(t)
+	root := r.signed(r.newRoot(rootSpec{signers: []byte{1, 2}, threshold: 2}), nil, 1)
+	r.ok("POST", "bootstrap", bootstrapBody(root, 2))
+	if err := r.ring.RemoveAll(); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, r.errored("POST", "metadata/sign", r.signature("root", root, 2)), "the signature is kept")
+	contains(t, r.errored("POST", "artifacts/publish", nil), "no ssh-agent holds the online key")
+	r.restart()
+	r.hold(onlineOne)
+	r.ok("POST", "artifacts/publish", nil)
+	r.ok("POST", "artifacts", addBody("a"))
+	r.accepts("a")
+}
+
 func TestTooLargeToSign(t *testing.T) {
 	r := begunDelegated(t)
 	var paths []string

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -32,7 +34,8 @@ type bootstrapRequest struct {
 // bootstrap accepts the first root, which its signers may sign when they can (rules R1 to R6).
 func (r *repository) bootstrap(ctx context.Context, req bootstrapRequest, task string, by caller) (outcome, error) {
 	if phase := r.state.phase(); phase != phaseNone {
-		return outcome{}, ipc.Errorf(ipc.AlreadyExists, "Bootstrap state is %s", phase)
+		return outcome{}, ipc.Errorf(ipc.AlreadyExists, "Bootstrap state is %s", phase).
+			WithHint("it has begun already: " + trust.CommandLine(r.name, "status", "") + "; another one has another name: lnk trust init -r NAME")
 	}
 	root, err := r.acceptRoot(req.root)
 	if err != nil {
@@ -180,7 +183,8 @@ func (r *repository) update(ctx context.Context, data []byte, deadline time.Time
 func (r *repository) draft(role string) (trust.Document, *pending, error) {
 	doc, p := r.drafts[role], r.state.Pending[role]
 	if doc == nil {
-		return nil, nil, ipc.Errorf(ipc.NotFound, "No signatures pending for %s", role)
+		return nil, nil, ipc.Errorf(ipc.NotFound, "No signatures pending for %s", role).
+			WithHint("see what is pending: " + trust.CommandLine(r.name, "status", ""))
 	}
 	return doc, p, nil
 }
@@ -351,14 +355,17 @@ func (s *state) drop(r *repository, role string, doc trust.Document, p *pending)
 	s.tell(r.name, kindCancelled, r.event(role, doc, p))
 }
 
-// retry publishes what is signed by enough already and could not be published then.
-func (r *repository) retry(ctx context.Context, by caller) error {
-	for role, doc := range r.drafts {
-		if _, p, err := r.draft(role); err == nil && r.process(role, doc, p).Complete() {
-			if _, err := r.finish(ctx, r.state.clone(), role, doc, by); err != nil {
-				return err
-			}
+// retry publishes what is signed by enough already and could not be published then. It returns the roles.
+func (r *repository) retry(ctx context.Context, by caller) (done []string, err error) {
+	for _, role := range slices.Sorted(maps.Keys(r.drafts)) {
+		doc := r.drafts[role]
+		if !r.process(role, doc, r.state.Pending[role]).Complete() {
+			continue
 		}
+		if _, err := r.finish(ctx, r.state.clone(), role, doc, by); err != nil {
+			return done, err
+		}
+		done = append(done, role)
 	}
-	return nil
+	return done, nil
 }
