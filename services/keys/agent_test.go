@@ -3,8 +3,6 @@ package keys_test
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/ed25519"
 	"errors"
 	"net"
 	"os"
@@ -53,18 +51,6 @@ func TestAgentSignsForMany(t *testing.T) {
 	group.Wait()
 }
 
-func TestCryptoSigner(t *testing.T) {
-	agent := keystest.Agent(t)
-	signer := keys.CryptoSigner(t.Context(), agent.Signer(keystest.AddKey(t, agent)))
-	sig, err := signer.Sign(nil, message, crypto.Hash(0))
-	if err != nil || !ed25519.Verify(signer.Public().(ed25519.PublicKey), message, sig) {
-		t.Errorf("signature %x, %v", sig, err)
-	}
-	if _, err := signer.Sign(nil, message, crypto.SHA512); err == nil {
-		t.Error("Ed25519ph is not refused")
-	}
-}
-
 func TestAgentKeys(t *testing.T) {
 	agent := keystest.Agent(t)
 	if held, err := agent.List(t.Context()); err != nil || len(held) != 0 {
@@ -94,6 +80,10 @@ func TestAgentKeys(t *testing.T) {
 		t.Errorf("after removal Holds says %v, %v", ok, err)
 	}
 	wantCause(t, agent.Remove(t.Context(), id), "does not hold key "+string(id))
+	if err := agent.Lock(t.Context(), []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	wantCause(t, agent.Remove(t.Context(), id), "is locked or holds no key")
 }
 
 func run(t *testing.T, env []string, name string, args ...string) string {

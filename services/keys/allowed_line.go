@@ -3,9 +3,11 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -74,6 +76,19 @@ func parseTime(s string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time (YYYYMMDD[HHMM[SS]][Z])", s)
+}
+
+// Check says whether the line says what a does. Names and comments from outside might break it, or add something to it:
+// that is ipc.BadRequest.
+func (a AllowedSigner) Check() error {
+	line := a.String()
+	read, err := parseAllowed(line)
+	same := err == nil && slices.Equal(read.Principals, a.Principals) && slices.Equal(read.Namespaces, a.Namespaces) && read.Comment == a.Comment
+	if !same || strings.ContainsAny(line, "\r\n") {
+		return ipc.Errorf(ipc.BadRequest, "%q cannot be a line of an allowed-signers file", line).
+			WithHint("principals and namespaces must not be empty or have quotes in them, and a comment is one line")
+	}
+	return nil
 }
 
 // String is the line that ssh-keygen and ReadAllowedSigners read, without line end.

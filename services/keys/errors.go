@@ -18,9 +18,11 @@ func noKey(hint, format string, args ...any) error {
 
 // The cures. They name only what whoever has lnk also has.
 const (
-	hintStart   = "start one with ssh-agent, or set SSH_AUTH_SOCK"
+	hintStart   = `start one with eval "$(ssh-agent)", or set SSH_AUTH_SOCK`
 	hintAdd     = "lnk key add"
 	hintUnlock  = "lnk key add, or lnk key unlock if it is locked"
+	hintTake    = "lnk key unlock, if it is locked; an agent that cannot ask takes no key with --confirm"
+	hintList    = "lnk key list shows what it holds"
 	hintConfirm = "confirm the agent's prompt; if there was none, load the key again without restrictions: lnk key add"
 	hintAgain   = "lnk key add, once the agent runs again"
 	hintPrompt  = "answer the agent's prompt, or restart the agent"

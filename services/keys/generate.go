@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 )
@@ -55,7 +56,10 @@ func store(path, comment string, passphrase []byte, rounds int, obtain func() (e
 		rounds = aboutASecond()
 	}
 	line := strings.TrimSpace(id.SSHKey()+" "+comment) + "\n"
-	return id, writePair(path, encodeKey(key, comment, passphrase, rounds), []byte(line))
+	if err := writePair(path, encodeKey(key, comment, passphrase, rounds), []byte(line)); err != nil {
+		return "", err
+	}
+	return id, nil
 }
 
 func checkStore(path, comment string, passphrase []byte) error {
@@ -66,8 +70,11 @@ func checkStore(path, comment string, passphrase []byte) error {
 		return errors.New("the comment has more than one line")
 	}
 	for _, p := range []string{path, path + ".pub"} {
-		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(err, fmt.Errorf("%s: %w", p, fs.ErrExist))
+		switch _, err := os.Lstat(p); {
+		case err == nil:
+			return ipc.Errorf(ipc.AlreadyExists, "%s: %w", p, fs.ErrExist).WithHint("choose another name, or load the key that is there: lnk key add " + path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
 		}
 	}
 	return os.MkdirAll(filepath.Dir(path), 0o700)

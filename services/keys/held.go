@@ -63,7 +63,7 @@ func (a Agent) Add(ctx context.Context, path string, passphrase func(context.Con
 	defer clear(opened.key)
 	return opened.id, a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
 		err := client.Add(agent.AddedKey{PrivateKey: &opened.key, Comment: opened.comment, LifetimeSecs: seconds, ConfirmBeforeUse: o.Confirm})
-		return a.explain(err, w, "take the key", hintUnlock)
+		return a.explain(err, w, "take the key", hintTake)
 	})
 }
 
@@ -130,9 +130,10 @@ func (a Agent) Ready(ctx context.Context, id peer.ID) error {
 // Remove makes the agent forget a key. A key that it does not hold is an error.
 func (a Agent) Remove(ctx context.Context, id peer.ID) error {
 	return a.session(ctx, askLimit, func(client agent.ExtendedAgent, w *wire) error {
-		err := client.Remove(sshKey(id.PublicKey()))
+		key := sshKey(id.PublicKey())
+		err := client.Remove(key)
 		if err != nil && w.refused() {
-			return a.errAbsent(string(id))
+			return a.diagnose(client, w, key, a.errCannot("remove key "+string(id), hintList))
 		}
 		return a.explain(err, w, "remove the key", hintUnlock)
 	})

@@ -14,7 +14,7 @@ import (
 )
 
 // HeldKey is any key that an agent holds: a device key, a person's RSA key, a security key. All of them can sign in
-// SSHSIG form; what needs a plain Ed25519 signature takes only the first kind (Signer).
+// SSHSIG form; what needs a plain Ed25519 signature takes only the first kind ([Agent.Signer]).
 type HeldKey struct {
 	agent Agent
 	key   ssh.PublicKey
@@ -71,15 +71,6 @@ func (k *HeldKey) Peer() peer.ID {
 // Fingerprint is as ssh-add -l prints it.
 func (k *HeldKey) Fingerprint() string { return ssh.FingerprintSHA256(k.key) }
 
-// Signer is the key where a plain Ed25519 signature is needed. Keys that cannot make one are refused with the reason
-// (ipc.Unsupported).
-func (k *HeldKey) Signer() (Signer, error) {
-	if id := k.Peer(); id != "" {
-		return k.agent.Signer(id), nil
-	}
-	return nil, errNotDevice(k.key.Type())
-}
-
 // errNotDevice says why a kind of key cannot be a device key.
 func errNotDevice(kind string) error {
 	const hint = "make a device key: lnk profile create NAME; this one can sign files: lnk key sign --key"
@@ -98,7 +89,7 @@ func (k *HeldKey) Audited(l *AuditLog, caller string) *HeldKey {
 	return &HeldKey{k.agent, k.key, func(blob []byte) error { return l.record(record, blob, "") }}
 }
 
-// SignSSHSIG signs all that r yields, as SignSSHSIGReader does, and returns only a signature that verifies. A security
+// SignSSHSIG signs all that r yields, of any length (only its hash goes to the agent), and returns only a signature that verifies. A security
 // key waits for a touch, for at most a minute.
 func (k *HeldKey) SignSSHSIG(ctx context.Context, namespace string, r io.Reader) ([]byte, error) {
 	return signEnvelope(k.key, namespace, r, func(blob []byte) (*ssh.Signature, error) {
@@ -134,7 +125,7 @@ func (a Agent) sign(ctx context.Context, key ssh.PublicKey, msg []byte) (*ssh.Si
 	return sig, a.session(ctx, limit, func(client agent.ExtendedAgent, w *wire) (err error) {
 		sig, err = client.SignWithFlags(key, msg, flags)
 		if err != nil && w.refused() {
-			return a.diagnose(client, w, key)
+			return a.diagnose(client, w, key, a.errRefused(nameOf(key)))
 		}
 		if err != nil {
 			return a.errGarbage(err)
@@ -143,8 +134,9 @@ func (a Agent) sign(ctx context.Context, key ssh.PublicKey, msg []byte) (*ssh.Si
 	})
 }
 
-// diagnose finds out why the agent refused. It is asked afterwards, as the usual signature needs no second question.
-func (a Agent) diagnose(client agent.ExtendedAgent, w *wire, key ssh.PublicKey) error {
+// diagnose finds out why the agent refused to do something with a key; refused is the error if it has the key. It is asked
+// afterwards, as what goes well needs no second question.
+func (a Agent) diagnose(client agent.ExtendedAgent, w *wire, key ssh.PublicKey, refused error) error {
 	held, err := client.List()
 	switch {
 	case err != nil:
@@ -155,7 +147,7 @@ func (a Agent) diagnose(client agent.ExtendedAgent, w *wire, key ssh.PublicKey) 
 	blob := string(key.Marshal())
 	for _, k := range held {
 		if string(k.Blob) == blob {
-			return a.errRefused(nameOf(key))
+			return refused
 		}
 	}
 	return a.errAbsent(nameOf(key))

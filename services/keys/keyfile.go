@@ -135,12 +135,19 @@ func decodeKey(data, passphrase []byte) (ed25519.PrivateKey, error) {
 // errUnreadable says what x/crypto has no words for.
 func errUnreadable(data []byte, err error) error {
 	switch block, _ := pem.Decode(data); {
+	case block == nil && isPublicKey(data):
+		return errors.New("it is the public half: name the file without .pub")
 	case block == nil:
 		return errors.New("it is no private key file")
 	case block.Type == "ENCRYPTED PRIVATE KEY":
 		return errors.New("it is encrypted in PKCS 8, which is not read: take the encryption off, or write it in OpenSSH's format")
 	}
 	return err
+}
+
+func isPublicKey(data []byte) bool {
+	_, _, _, _, err := ssh.ParseAuthorizedKey(data)
+	return err == nil
 }
 
 // fileKeyType is the type of the key in an OpenSSH file, which is not encrypted; empty for other formats.

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -46,14 +47,20 @@ func openKey(ctx context.Context, path string, passphrase func(context.Context) 
 }
 
 // readPrivate refuses a file that others can read or write, as ssh-add does: their guesses at the passphrase would cost them
-// nothing but time.
+// nothing but time. What is no private key may be public.
 func readPrivate(path string) ([]byte, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
 	const others = 0o077
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&others != 0 {
+	info, err := os.Stat(path)
+	if block, _ := pem.Decode(data); block != nil && err == nil && info.Mode().IsRegular() && info.Mode()&others != 0 {
+		clear(data)
 		return nil, ipc.Errorf(ipc.PermissionDenied, "%s can be read by others: its mode is %04o", path, info.Mode().Perm()).
 			WithHint("chmod 600 " + path)
 	}
-	return readFile(path)
+	return data, nil
 }
 
 // IsEncrypted says whether the private key file at path needs a passphrase.

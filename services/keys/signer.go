@@ -2,10 +2,7 @@ package keys
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
-	"errors"
-	"io"
 
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"golang.org/x/crypto/ssh"
@@ -69,23 +66,4 @@ func sshKey(pub ed25519.PublicKey) ssh.PublicKey {
 		panic(err) // The length is the only thing that can be wrong.
 	}
 	return key
-}
-
-// CryptoSigner is s as the standard library knows signers, for TLS and X.509; signatures end with ctx.
-func CryptoSigner(ctx context.Context, s Signer) crypto.Signer { return cryptoSigner{ctx, s} }
-
-type cryptoSigner struct {
-	ctx context.Context
-	Signer
-}
-
-// Public returns an ed25519.PublicKey.
-func (c cryptoSigner) Public() crypto.PublicKey { return c.PublicKey() }
-
-// Sign signs the message itself; hashed messages (Ed25519ph) are refused, as agents cannot make them.
-func (c cryptoSigner) Sign(_ io.Reader, msg []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts != nil && opts.HashFunc() != 0 {
-		return nil, errors.New("cannot sign a hashed message: an ssh-agent makes plain Ed25519 signatures")
-	}
-	return c.Signer.Sign(c.ctx, msg)
 }

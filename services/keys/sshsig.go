@@ -11,14 +11,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Namespaces of what the suite itself signs. A signature made for one purpose is no good for another, nor as git's
-// ("git") or a file's ("file"), as the namespace is part of what is signed.
-const (
-	NamespaceSigRefs  = "lnk-sigrefs"  // signed refs
-	NamespaceIdentity = "lnk-identity" // consent to an identity document
-	NamespacePackage  = "lnk-package"  // packages for a fleet
-	NamespaceAuth     = "lnk-auth"     // who makes a request
-)
+// NamespaceSigRefs is that of signed refs. The suite's own namespaces begin with "lnk-". A signature made for one purpose is
+// no good for another, nor as git's ("git") or a file's ("file"), as the namespace is part of what is signed.
+const NamespaceSigRefs = "lnk-sigrefs"
 
 // ErrSignature is in the chain when a signature is well-formed but not the one that was asked for.
 var ErrSignature = errors.New("signature does not verify")
@@ -26,12 +21,7 @@ var ErrSignature = errors.New("signature does not verify")
 // SignSSHSIG signs msg in SSHSIG form (PROTOCOL.sshsig of OpenSSH) and returns it armored, as ssh-keygen -Y sign does.
 // The namespace must not be empty. Errors are the signer's.
 func SignSSHSIG(ctx context.Context, s Signer, namespace string, msg []byte) ([]byte, error) {
-	return SignSSHSIGReader(ctx, s, namespace, bytes.NewReader(msg))
-}
-
-// SignSSHSIGReader is SignSSHSIG over all that r yields, of any length. Only its hash goes to the signer.
-func SignSSHSIGReader(ctx context.Context, s Signer, namespace string, r io.Reader) ([]byte, error) {
-	return signEnvelope(sshKey(s.PublicKey()), namespace, r, func(blob []byte) (*ssh.Signature, error) {
+	return signEnvelope(sshKey(s.PublicKey()), namespace, bytes.NewReader(msg), func(blob []byte) (*ssh.Signature, error) {
 		sig, err := s.Sign(ctx, blob)
 		return &ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: sig}, err
 	})
@@ -40,11 +30,6 @@ func SignSSHSIGReader(ctx context.Context, s Signer, namespace string, r io.Read
 // VerifySSHSIG says whether armored is a signature over msg by the Ed25519 key pub, in that namespace. The error is
 // ErrSignature with the reason, or says what is malformed.
 func VerifySSHSIG(pub []byte, namespace string, msg, armored []byte) error {
-	return VerifySSHSIGReader(pub, namespace, bytes.NewReader(msg), armored)
-}
-
-// VerifySSHSIGReader is VerifySSHSIG over all that r yields.
-func VerifySSHSIGReader(pub []byte, namespace string, r io.Reader, armored []byte) error {
 	id, err := peer.FromPublicKey(pub)
 	if err != nil {
 		return err
@@ -56,7 +41,7 @@ func VerifySSHSIGReader(pub []byte, namespace string, r io.Reader, armored []byt
 	if sig.Peer != id {
 		return fmt.Errorf("%w: it is by %s, not by %s", ErrSignature, sig.Fingerprint(), id)
 	}
-	return sig.Verify(namespace, r)
+	return sig.Verify(namespace, bytes.NewReader(msg))
 }
 
 // Verify says whether s is a signature in that namespace, by the key that it names, over all that r yields. Whether

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"golang.org/x/crypto/ssh"
@@ -59,9 +60,6 @@ type SSHSIG struct {
 	signature *ssh.Signature
 }
 
-// KeyType is OpenSSH's name for the kind of key, e.g. "ssh-ed25519".
-func (s *SSHSIG) KeyType() string { return s.key.Type() }
-
 // Fingerprint is that of the key that the signature names, as ssh-add -l prints it.
 func (s *SSHSIG) Fingerprint() string { return ssh.FingerprintSHA256(s.key) }
 
@@ -76,6 +74,15 @@ func ParseSSHSIG(armored []byte) (*SSHSIG, error) {
 		return nil, fmt.Errorf("cannot read SSH signature: %w", err)
 	}
 	return s, nil
+}
+
+// ReadSSHSIG is ParseSSHSIG of all that r yields. More than a signature takes is not read.
+func ReadSSHSIG(r io.Reader) (*SSHSIG, error) {
+	armored, err := io.ReadAll(io.LimitReader(r, maxArmored+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read SSH signature: %w", err)
+	}
+	return ParseSSHSIG(armored)
 }
 
 func unarmor(armored []byte) ([]byte, error) {

@@ -19,7 +19,10 @@ func (a *app) agent(ctx context.Context, p profile.Profile) (keys.Agent, error) 
 
 // agentOfCurrent finds the agent of the profile in use; it needs no profile.
 func (a *app) agentOfCurrent(ctx context.Context) (keys.Agent, error) {
-	_, p, _ := a.current() // without a profile there is no setting of its own
+	_, p, err := a.currentOrNone()
+	if err != nil {
+		return keys.Agent{}, err
+	}
 	return a.agent(ctx, p)
 }
 

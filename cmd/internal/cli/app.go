@@ -56,4 +56,14 @@ func (a *app) current() (profile.Dirs, profile.Profile, error) {
 	return dirs, p, err
 }
 
+// currentOrNone is current, with the zero profile where none is active. One that was asked for by name has to be there, and one
+// that cannot be read is not passed over: it may name the only agent that is to be used.
+func (a *app) currentOrNone() (profile.Dirs, profile.Profile, error) {
+	dirs, p, err := a.current()
+	if dirs.Selected == "" && errors.Is(err, ipc.NotFound) {
+		err = nil
+	}
+	return dirs, p, err
+}
+
 func isMissing(err error) bool { return errors.Is(err, ipc.NotFound) || errors.Is(err, fs.ErrNotExist) }

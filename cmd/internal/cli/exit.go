@@ -154,11 +154,20 @@ func (a *app) report(c *cobra.Command, err error) int {
 	if !strings.HasPrefix(message, "cannot ") && phrase != "" && !errors.Is(err, errUsage) && !asExit(err) {
 		message = "cannot " + phrase + ": " + message
 	}
-	a.note("%s", message)
-	if hint := hintOf(err); hint != "" {
+	a.note("%s", strings.ReplaceAll(message, "\n", "; ")) // of errors.Join: a line is an error
+	if hint := a.cure(err); hint != "" {
 		a.note("hint: %s", hint)
 	}
 	return status
+}
+
+// cure is the hint of an error. Commands about keys are for the profile that was asked for.
+func (a *app) cure(err error) string {
+	hint := hintOf(err)
+	if a.profile == "" {
+		return hint
+	}
+	return strings.ReplaceAll(hint, "lnk key ", "lnk --profile "+a.profile+" key ")
 }
 
 func hintOf(err error) string {

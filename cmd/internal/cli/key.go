@@ -39,14 +39,25 @@ func (a *app) peerOf(text string) (peer.ID, error) {
 		return id, nil
 	}
 	for _, file := range []string{text, text + ".pub"} { // of a key file, what lnk key generate and ssh-keygen put beside it
-		if line, readErr := os.ReadFile(file); readErr == nil {
-			if id, err := peer.Parse(strings.TrimSpace(string(line))); err == nil {
+		if line, readErr := readPublicKey(file); readErr == nil {
+			if id, err := peer.Parse(line); err == nil {
 				return id, nil
 			}
 		}
 	}
 	return "", ipc.Errorf(ipc.BadRequest, "%w", err).
 		WithHint("a peer id looks like z6Mk…; did:key:…, an ssh-ed25519 line and the name of a key file are understood too")
+}
+
+// readPublicKey reads the line of a public key file.
+func readPublicKey(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	line, err := keys.ReadKey(f)
+	return strings.TrimSpace(string(line)), err
 }
 
 // keyNotations is one public key in every notation.

@@ -32,7 +32,7 @@ func keyList(a *app) *cobra.Command {
 none. An agent does not tell how long it keeps a key, so that column is what lnk remembers of lnk key add: "?" stands for
 keys that were loaded by other means, and if another program has loaded a key of ours again, lnk does not know.`,
 		cannot: "list the keys",
-		exits:  []int{exitNoKey},
+		exits:  []int{exitNotFound, exitNoKey},
 		run: func(ctx context.Context, _ none) ([]heldKey, error) {
 			agent, err := a.agentOfCurrent(ctx)
 			if err != nil {
@@ -169,7 +169,7 @@ func keyLock(a *app) *cobra.Command {
 		long: `Lock makes your ssh-agent refuse everything until lnk key unlock with the same passphrase, which you choose now: it has
 nothing to do with those of the keys. All keys in the agent are concerned.`,
 		cannot: "lock the agent",
-		exits:  []int{exitNoKey, exitInterrupted},
+		exits:  []int{exitNotFound, exitNoKey, exitNotPermitted, exitInterrupted},
 		run: func(ctx context.Context, args keyLockArgs) error {
 			agent, err := a.agentOfCurrent(ctx)
 			if err != nil {
@@ -191,7 +191,7 @@ func keyUnlock(a *app) *cobra.Command {
 		short:  "unlock the agent",
 		long:   "Unlock undoes lnk key lock, or ssh-add -x. Lifetimes have gone on meanwhile.",
 		cannot: "unlock the agent",
-		exits:  []int{exitNoKey, exitInterrupted},
+		exits:  []int{exitNotFound, exitNoKey, exitNotPermitted, exitInterrupted},
 		run: func(ctx context.Context, args keyLockArgs) error {
 			agent, err := a.agentOfCurrent(ctx)
 			if err != nil {

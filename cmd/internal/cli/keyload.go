@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -84,6 +85,11 @@ func (a *app) generateKey(ctx context.Context, args keyGenerateArgs) (peerResult
 	}
 	defer clear(imported)
 	defer clear(old)
+	if args.Load { // before anybody types a passphrase for nothing
+		if _, err := a.agentOfCurrent(ctx); err != nil {
+			return peerResult{}, err
+		}
+	}
 	ask := a.passphrases(args.PassphraseFile)
 	passphrase, err := ask.New(ctx, "the key "+args.File)
 	if err != nil {
@@ -125,11 +131,23 @@ func (a *app) offerToLoad(ctx context.Context, args keyGenerateArgs, personal bo
 		a.note("hint: lnk key add %s", args.File)
 		return nil
 	}
-	_, p, _ := a.current() // without a profile there is no setting of its own
-	p.Key = args.File
-	again := func(context.Context) ([]byte, error) { return passphrase, nil }
-	_, err := a.load(ctx, p, loadFlags{}, again)
-	return err
+	_, p, err := a.currentOrNone()
+	if err == nil {
+		p.Key = args.File
+		_, err = a.load(ctx, p, loadFlags{}, known(passphrase))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot load the new key in %s: %w", args.File, err)
+	}
+	return nil
+}
+
+// passphraseFunc is how [keys.Agent.Add] asks for a passphrase.
+type passphraseFunc = func(context.Context) ([]byte, error)
+
+// known is a passphrase that somebody has typed already.
+func known(passphrase []byte) passphraseFunc {
+	return func(context.Context) ([]byte, error) { return passphrase, nil }
 }
 
 type keyAddArgs struct {
@@ -148,37 +166,37 @@ forgets it after --lifetime.
 The passphrase is the first line of --passphrase-file, or of the credential "lnk-passphrase" in a systemd service; else it
 is asked for on the terminal, or through the program in SSH_ASKPASS where there is none.`,
 		cannot: "load the key",
-		exits:  []int{exitNotFound, exitNoKey, exitInterrupted},
+		exits:  []int{exitNotFound, exitNoKey, exitNotPermitted, exitInterrupted},
 		run: func(ctx context.Context, args keyAddArgs) (peerResult, error) {
-			_, p, err := a.current()
-			if err != nil && args.File == "" {
+			find := a.current
+			if args.File != "" { // which needs no profile
+				find = a.currentOrNone
+			}
+			_, p, err := find()
+			if err != nil {
 				return peerResult{}, err
 			}
-			if args.File != "" {
-				p.Key = args.File
-			}
+			p.Key = cmp.Or(args.File, p.Key)
 			if args.Agent != "" {
 				p.AgentSocket, p.AgentOnly = args.Agent, true
 			}
 			if p.Key == "" {
 				return peerResult{}, ipc.Errorf(ipc.NotFound, "profile %s has no key file", p.Name).WithHint("lnk key add FILE")
 			}
-			id, err := a.loadKey(ctx, p, args.loadFlags)
+			id, err := a.load(ctx, p, args.loadFlags, a.askFor(p.Key, args.PassphraseFile))
 			return peerResult{id, p.Key}, err
 		},
 		text: printPeer,
 	}.command(a)
 }
 
-// loadKey gives the key file of a profile to the agent.
-func (a *app) loadKey(ctx context.Context, p profile.Profile, how loadFlags) (peer.ID, error) {
-	return a.load(ctx, p, how, func(ctx context.Context) ([]byte, error) {
-		return a.passphrases(how.PassphraseFile).Existing(ctx, p.Key)
-	})
+// askFor asks for the passphrase of a key file.
+func (a *app) askFor(key, passphraseFile string) passphraseFunc {
+	return func(ctx context.Context) ([]byte, error) { return a.passphrases(passphraseFile).Existing(ctx, key) }
 }
 
-// load is loadKey with a passphrase that somebody may have typed already. For how long is remembered for lnk key list.
-func (a *app) load(ctx context.Context, p profile.Profile, how loadFlags, passphrase func(context.Context) ([]byte, error)) (peer.ID, error) {
+// load gives the key file of a profile to the agent. For how long is remembered for lnk key list.
+func (a *app) load(ctx context.Context, p profile.Profile, how loadFlags, passphrase passphraseFunc) (peer.ID, error) {
 	options, err := how.options(p)
 	if err != nil {
 		return "", err

@@ -47,7 +47,7 @@ signature, and so does lnk key verify. Namespaces that begin with lnk- are the s
 With --key any other key in the agent signs, be it an RSA key or a security key (which then waits for your touch).`,
 		example:  "  lnk key sign release.tar\n  git archive HEAD | lnk key sign -n release > release.sig",
 		cannot:   "sign",
-		exits:    []int{exitNotFound, exitConflict, exitNoKey, exitInterrupted},
+		exits:    []int{exitNotFound, exitConflict, exitNoKey, exitNotPermitted, exitInterrupted},
 		defaults: keySignArgs{File: "-", Namespace: "file"},
 		run:      a.sign,
 		text: func(w io.Writer, r signatureResult) error {
@@ -93,16 +93,18 @@ func (a *app) sign(ctx context.Context, args keySignArgs) (r signatureResult, er
 
 // signingKey finds the profile's key in the agent, or another one. Each signature is logged.
 func (a *app) signingKey(ctx context.Context, name string) (*keys.HeldKey, error) {
-	dirs, p, err := a.current()
-	switch {
-	case name != "": // another key needs no profile
-		if line, err := os.ReadFile(name); err == nil {
-			name = string(line)
-		}
-	case err != nil:
+	find := a.current
+	if name != "" { // another key needs no profile
+		find = a.currentOrNone
+	}
+	dirs, p, err := find()
+	if err != nil {
 		return nil, err
-	default:
+	}
+	if name == "" {
 		name = string(p.Peer)
+	} else if line, err := readPublicKey(name); err == nil {
+		name = line
 	}
 	agent, err := a.agent(ctx, p)
 	if err != nil {

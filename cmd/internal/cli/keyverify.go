@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +46,7 @@ that may sign for the namespace at this time. It prints who signed, the principa
 Ed25519 signatures are checked by ZIP-215 rules. It needs no agent.`,
 		example:  "  lnk key verify release.tar\n  lnk key verify -n git -f ~/.ssh/allowed_signers - commit.sig < commit",
 		cannot:   "verify the signature",
-		exits:    []int{exitNotFound},
+		exits:    []int{exitNotFound, exitNotPermitted},
 		defaults: keyVerifyArgs{Namespace: "file"},
 		run:      a.verify,
 		text: func(w io.Writer, r verifiedResult) error {
@@ -85,24 +87,27 @@ func readSignature(args keyVerifyArgs) (*keys.SSHSIG, error) {
 	if args.Signature == "" {
 		args.Signature = args.File + signatureSuffix
 	}
-	armored, err := os.ReadFile(args.Signature)
+	f, err := os.Open(args.Signature)
 	if err != nil {
 		return nil, err
 	}
-	return keys.ParseSSHSIG(armored)
+	defer f.Close()
+	return keys.ReadSSHSIG(f)
 }
 
 // permit decides whether the key that a signature names may have made it, and as whom.
 func (a *app) permit(signature *keys.SSHSIG, args keyVerifyArgs) (principal string, err error) {
-	if args.Allowed == "" {
+	switch {
+	case args.Allowed == "" && args.Principal != "":
+		return "", ipc.Errorf(ipc.BadRequest, "--principal goes with --allowed-signers, which says whose key is whose")
+	case args.Allowed != "" && args.Signer != "":
+		return "", ipc.Errorf(ipc.BadRequest, "--signer and --allowed-signers exclude each other")
+	case args.Allowed == "":
 		id, err := a.peerOf(args.Signer)
 		if err == nil && id != signature.Peer {
 			err = fmt.Errorf("%w: it is by %s, not by %s", keys.ErrSignature, signature.Fingerprint(), id)
 		}
 		return "", err
-	}
-	if args.Signer != "" {
-		return "", ipc.Errorf(ipc.BadRequest, "--signer and --allowed-signers exclude each other")
 	}
 	allowed, err := readAllowed(args.Allowed)
 	if err != nil {
@@ -138,18 +143,21 @@ func keyAllow(a *app) *cobra.Command {
 		name:  "allow",
 		short: "add a key to an allowed-signers file",
 		long: `Allow appends a line to the allowed-signers FILE, which is made if it is missing, and prints it: the key PEER, by default that
-of the profile in use, may sign as PRINCIPAL. lnk key verify, ssh-keygen and git (gpg.ssh.allowedSignersFile) read it. A file
+of the profile in use, may sign as PRINCIPAL, a name or several with commas between. lnk key verify, ssh-keygen and git (gpg.ssh.allowedSignersFile) read it. A file
 that they could not read is left as it is.`,
 		example: "  lnk key allow ~/.ssh/allowed_signers me@example.org -n git -n file",
 		cannot:  "allow the key",
-		exits:   []int{exitNotFound},
+		exits:   []int{exitNotFound, exitNotPermitted},
 		run: func(_ context.Context, args keyAllowArgs) (allowedResult, error) {
 			id, err := a.peerOf(args.Peer)
 			if err != nil {
 				return allowedResult{}, err
 			}
-			signer := keys.NewAllowedSigner(id, args.Comment, args.Principal)
+			signer := keys.NewAllowedSigner(id, args.Comment, strings.Split(args.Principal, ",")...)
 			signer.Namespaces = args.Namespaces
+			if err := signer.Check(); err != nil {
+				return allowedResult{}, err
+			}
 			line := signer.String()
 			return allowedResult{line}, appendAllowed(args.File, line)
 		},
@@ -160,11 +168,18 @@ that they could not read is left as it is.`,
 	}.command(a)
 }
 
-// appendAllowed adds a line, if the file is readable before and after.
+// appendAllowed adds a line, if the file is readable before and after. It keeps its mode, and a link to it stays one.
 func appendAllowed(path, line string) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	mode := os.FileMode(0o644)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
 	}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(text, '\n')
@@ -173,5 +188,5 @@ func appendAllowed(path, line string) error {
 	if _, err := keys.ReadAllowedSigners(bytes.NewReader(text)); err != nil {
 		return err
 	}
-	return profile.WriteFile(path, text, 0o644)
+	return profile.WriteFile(path, text, mode)
 }

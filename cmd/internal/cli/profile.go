@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,10 +33,22 @@ type profileInfo struct {
 	Active bool    `json:"active" cbor:"2,keyasint"`
 	Key    string  `json:"key,omitempty" cbor:"3,keyasint,omitempty"`
 	Agent  string  `json:"agent_socket,omitempty" cbor:"4,keyasint,omitempty"`
+
+	AgentOnly    bool   `json:"agent_only,omitempty" cbor:"5,keyasint,omitempty"`
+	AgentTimeout string `json:"agent_timeout,omitempty" cbor:"6,keyasint,omitempty"`
+	Lifetime     string `json:"lifetime,omitempty" cbor:"7,keyasint,omitempty"`
 }
 
 func describeProfile(p profile.Profile, active string) profileInfo {
-	return profileInfo{p.Name, p.Peer, p.Name == active, p.Key, p.AgentSocket}
+	return profileInfo{p.Name, p.Peer, p.Name == active, p.Key, p.AgentSocket, p.AgentOnly, span(p.AgentTimeout), span(p.Lifetime)}
+}
+
+// span is a setting as it stands in the profile; empty for one that is left to the suite.
+func span(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }
 
 type profileCreateArgs struct {
@@ -57,7 +70,7 @@ A --lifetime is remembered for lnk key add. The passphrase is the first line of 
 program in SSH_ASKPASS where there is none.`,
 		example: "  lnk profile create work\n  lnk profile create ci --passphrase-file secret --lifetime 1h",
 		cannot:  "create the profile",
-		exits:   []int{exitConflict, exitNoKey, exitInterrupted},
+		exits:   []int{exitNotFound, exitConflict, exitNoKey, exitNotPermitted, exitInterrupted},
 		run:     a.createProfile,
 		text: func(w io.Writer, p profileInfo) error {
 			return printPeer(w, peerResult{Peer: p.Peer})
@@ -73,15 +86,15 @@ func (a *app) createProfile(ctx context.Context, args profileCreateArgs) (profil
 	if err := profile.CheckName(args.Name); err != nil {
 		return profileInfo{}, ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
-	if _, err := dirs.Profile(args.Name); !isMissing(err) {
+	switch _, err := dirs.Profile(args.Name); {
+	case err == nil:
 		return profileInfo{}, ipc.Errorf(ipc.AlreadyExists, "profile %s exists already", args.Name).
 			WithHint("choose another name, or use it: lnk profile use " + args.Name)
-	}
-	p, err := a.newKey(ctx, dirs, args)
-	if err != nil {
+	case !isMissing(err):
 		return profileInfo{}, err
 	}
-	if err := dirs.SaveProfile(p); err != nil {
+	p, err := a.newProfile(ctx, dirs, args)
+	if err != nil {
 		return profileInfo{}, err
 	}
 	if err := activateFirst(dirs, p.Name); err != nil {
@@ -126,9 +139,8 @@ func activateFirst(dirs profile.Dirs, name string) error {
 	return dirs.SetActive(name)
 }
 
-// newKey makes the key of a new profile, or finds the given one, and loads it. An agent that does not take it leaves no
-// fresh key behind.
-func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateArgs) (p profile.Profile, err error) {
+// newProfile makes or finds the key, loads it and stores the profile. If that fails, a fresh key is not left behind.
+func (a *app) newProfile(ctx context.Context, dirs profile.Dirs, args profileCreateArgs) (p profile.Profile, err error) {
 	p = profile.Profile{Name: args.Name, Key: dirs.KeyFile(args.Name)}
 	if _, err := args.options(p); err != nil {
 		return p, err
@@ -137,35 +149,57 @@ func (a *app) newKey(ctx context.Context, dirs profile.Dirs, args profileCreateA
 		p.Lifetime = *args.Lifetime
 	}
 	if args.Key != "" {
-		if p.Key, err = filepath.Abs(args.Key); err != nil {
-			return p, err
+		if p.Key, p.Peer, err = existingKey(args.Key); err == nil {
+			err = a.keepProfile(ctx, dirs, p, args, a.askFor(p.Key, args.PassphraseFile))
 		}
-		if p.Peer, err = keys.ReadPublicKey(p.Key); err != nil || args.NoAgent {
-			return p, err
-		}
-		_, err = a.loadKey(ctx, p, args.loadFlags)
 		return p, err
 	}
-	agent, err := a.agent(ctx, p)
-	if err == nil {
-		err = agent.Check(ctx)
-	}
-	if err != nil && !args.NoAgent { // before anybody types a passphrase for nothing
-		return p, err
-	}
-	passphrase, err := a.passphrases(args.PassphraseFile).New(ctx, "the key of profile "+p.Name)
+	passphrase, id, err := a.freshKey(ctx, p, args)
+	defer clear(passphrase)
 	if err != nil {
 		return p, err
 	}
-	p.Peer, err = keys.Generate(p.Key, "lnk "+p.Name, passphrase)
-	if err != nil || args.NoAgent {
-		return p, err
-	}
-	again := func(context.Context) ([]byte, error) { return passphrase, nil }
-	if _, err := a.load(ctx, p, args.loadFlags, again); err != nil {
+	p.Peer = id
+	if err := a.keepProfile(ctx, dirs, p, args, known(passphrase)); err != nil {
 		return p, errors.Join(err, os.Remove(p.Key), os.Remove(p.Key+".pub"))
 	}
 	return p, nil
+}
+
+// keepProfile loads the key and stores the profile.
+func (a *app) keepProfile(ctx context.Context, dirs profile.Dirs, p profile.Profile, args profileCreateArgs, passphrase passphraseFunc) error {
+	if !args.NoAgent {
+		if _, err := a.load(ctx, p, args.loadFlags, passphrase); err != nil {
+			return err
+		}
+	}
+	return dirs.SaveProfile(p)
+}
+
+// existingKey finds the key of --key.
+func existingKey(file string) (path string, id peer.ID, err error) {
+	if path, err = filepath.Abs(file); err != nil {
+		return "", "", err
+	}
+	id, err = keys.ReadPublicKey(path)
+	return path, id, err
+}
+
+// freshKey makes the key of a new profile. Whatever happens, the passphrase is to be cleared.
+func (a *app) freshKey(ctx context.Context, p profile.Profile, args profileCreateArgs) (passphrase []byte, id peer.ID, err error) {
+	if _, err := os.Lstat(p.Key); err == nil {
+		return nil, "", ipc.Errorf(ipc.AlreadyExists, "there is a key without a profile in %s", p.Key).
+			WithHint("use it: lnk profile create " + p.Name + " --key " + p.Key)
+	}
+	if !args.NoAgent { // before anybody types a passphrase for nothing
+		if _, err := a.agent(ctx, p); err != nil {
+			return nil, "", err
+		}
+	}
+	if passphrase, err = a.passphrases(args.PassphraseFile).New(ctx, "the key of profile "+p.Name); err == nil {
+		id, err = keys.Generate(p.Key, "lnk "+p.Name, passphrase)
+	}
+	return passphrase, id, err
 }
 
 type none struct{}
@@ -245,13 +279,22 @@ func profileShow(a *app) *cobra.Command {
 			return table(w, "name\t"+p.Name, func(row func(...any)) {
 				row("peer", p.Peer)
 				row("active", p.Active)
-				row("key", p.Key)
-				if p.Agent != "" {
-					row("agent", p.Agent)
+				for _, setting := range [][2]string{{"key", p.Key}, {"agent_socket", p.agent()}, {"agent_timeout", p.AgentTimeout}, {"lifetime", p.Lifetime}} {
+					if setting[1] != "" {
+						row(setting[0], setting[1])
+					}
 				}
 			})
 		},
 	}.command(a)
+}
+
+// agent says for people which agent the profile names.
+func (p profileInfo) agent() string {
+	if p.AgentOnly {
+		return p.Agent + ", and no other"
+	}
+	return p.Agent
 }
 
 func (a *app) showProfile(_ context.Context, args profileName) (profileInfo, error) {

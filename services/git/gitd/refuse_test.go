@@ -58,7 +58,7 @@ func TestPushWithoutKey(t *testing.T) {
 		r, dir, url := pushed(t)
 		r.commit(dir)
 		r.stop()
-		r.refused(dir, url, nil, push, "no ssh-agent", "hint: start one with ssh-agent")
+		r.refused(dir, url, nil, push, "no ssh-agent", "hint: start one with eval ")
 	})
 	t.Run("agent gone", func(t *testing.T) {
 		r, dir, url := pushed(t)
