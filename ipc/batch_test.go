@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +42,7 @@ func oddMux() *Mux {
 // TestBatch checks that each result and each error comes once and in its place, for batches below and above each limit.
 func TestBatch(t *testing.T) {
 	c := testClient(t, serve(t, &Server{Mux: oddMux()}))
-	for _, n := range []uint64{0, 1, batchGroup - 1, batchGroup, batchGroup + 1, batchWindow, batchWindow + 1, 5000} {
+	for _, n := range []uint64{0, 1, groupCalls - 1, groupCalls, groupCalls + 1, batchGroups * groupCalls, batchGroups*groupCalls + 1, 5000} {
 		next := uint64(0)
 		for got, err := range odd.Batch(t.Context(), c, numbers(n)) {
 			if next%2 == 1 && (err != nil || got != next) || next%2 == 0 && CodeOf(err) != NotFound {
@@ -88,7 +90,7 @@ func TestBatchIsLeft(t *testing.T) {
 	mux, activity := testMux(), new(tally)
 	late := Unary[uint64, Empty]{Name: "test.late"}
 	late.Handle(mux, func(ctx context.Context, n uint64) (Empty, error) {
-		if n >= batchGroup {
+		if n >= groupCalls {
 			<-ctx.Done()
 		}
 		return Empty{}, ctx.Err()
@@ -103,14 +105,14 @@ func TestBatchIsLeft(t *testing.T) {
 			break
 		}
 		synctest.Wait()
-		if activity.now != 0 || activity.highest > batchWindow || time.Since(start) != 0 {
+		if activity.now != 0 || activity.highest > batchGroups*groupCalls || time.Since(start) != 0 {
 			t.Errorf("%d calls still run, of %d, after %v", activity.now, activity.highest, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		n := 0
 		for _, err := range late.Batch(ctx, c, numbers(1000)) {
-			if n++; n > batchGroup && CodeOf(err) != DeadlineExceeded || n <= batchGroup && err != nil {
+			if n++; n > groupCalls && CodeOf(err) != DeadlineExceeded || n <= groupCalls && err != nil {
 				t.Errorf("%d: %v", n, err)
 			}
 		}
@@ -220,4 +222,103 @@ func TestBatchesShareAConnection(t *testing.T) {
 	for range 4 {
 		<-done
 	}
+}
+
+// TestBatchAgainstADaemonThatHangs has no deadline but that of every call: the batch reads its own answers, and must hear
+// that the time is up although none comes.
+func TestBatchAgainstADaemonThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := NewClient("pipe", "test/1")
+		c.dial = func(context.Context, string) (net.Conn, error) { return ours, nil }
+		go io.Copy(io.Discard, theirs)
+		start, n := time.Now(), 0
+		for _, err := range odd.Batch(t.Context(), c, numbers(groupCalls+1)) {
+			if n++; CodeOf(err) != DeadlineExceeded {
+				t.Errorf("%d: %v", n, err)
+			}
+		}
+		if n != groupCalls+1 || time.Since(start) != callTimeout {
+			t.Errorf("%d results after %v", n, time.Since(start))
+		}
+		c.Close()
+		theirs.Close()
+	})
+}
+
+// TestBatchesNeedNoOthers has two batches in flight and nobody else who would read for both.
+func TestBatchesNeedNoOthers(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c, start := r.client(), time.Now()
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				for _, err := range echoSlow.Batch(t.Context(), c, slices.Values(make([][]byte, 2000))) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		both.Wait()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("an answer lay there for %v", took)
+		}
+		c.Close()
+	})
+}
+
+// TestBatchIsTracedAndGuarded checks that each call of a batch is traced and carries the token.
+func TestBatchIsTracedAndGuarded(t *testing.T) {
+	guard := func(_ context.Context, _ MethodInfo, token []byte) error {
+		if string(token) != "secret" {
+			return Errorf(PermissionDenied, "token %q", token)
+		}
+		return nil
+	}
+	bubble(t, &Server{Mux: testMux(), Authorize: guard}, func(t *testing.T, r *rig) {
+		c := r.client()
+		c.Token = []byte("secret")
+		var mu sync.Mutex
+		traced := map[bool]int{}
+		c.Trace = func(sent bool, frame []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			if traced[sent]++; sent {
+				var q request
+				if err := q.parse(frame); err != nil || string(q.token) != "secret" {
+					t.Errorf("%x: %v", frame, err)
+				}
+			}
+		}
+		for _, err := range echo.Batch(t.Context(), c, slices.Values(make([][]byte, 3))) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		c.Close()
+		if traced[true] != 3 || traced[false] != 3 {
+			t.Errorf("frames traced: %v", traced)
+		}
+	})
+}
+
+// TestBatchOfLargeArgumentsIsCutEarly checks that a batch does not gather more than the limit of a group.
+func TestBatchOfLargeArgumentsIsCutEarly(t *testing.T) {
+	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+		c, taken, n := r.client(), 0, 0
+		args := func(yield func([]byte) bool) {
+			for taken = 1; taken <= 20 && yield(make([]byte, groupBytes/4)); taken++ {
+			}
+		}
+		for _, err := range echoSlow.Batch(t.Context(), c, args) {
+			if n++; err != nil || taken > n+4*batchGroups {
+				t.Errorf("%d arguments were taken at result %d, %v", taken, n, err)
+			}
+		}
+		if n != 20 {
+			t.Errorf("%d results", n)
+		}
+		c.Close()
+	})
 }

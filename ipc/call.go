@@ -22,6 +22,14 @@ type optional struct {
 // parse reads the payload of a request.
 func (k *call) parse(payload []byte) error {
 	*k = call{}
+	if k.parseUsual(payload) {
+		return nil
+	}
+	return k.parseAny(payload)
+}
+
+// parseAny parses into a zero value.
+func (k *call) parseAny(payload []byte) error {
 	c := cursor{data: payload}
 	entries := c.openMap()
 	if entries.has(&c, 0) {

@@ -33,7 +33,8 @@ type Client struct {
 	current atomic.Pointer[clientConn]
 	dialing chan struct{} // holds a token while somebody dials
 
-	free sync.Pool // of *pendingCall
+	free   sync.Pool // of *pendingCall
+	groups sync.Pool // of *group
 
 	mu     sync.Mutex
 	conns  map[*clientConn]struct{} // whose readers run
@@ -86,10 +87,15 @@ func (m Unary[A, R]) Call(ctx context.Context, c *Client, args A) (result R, err
 // takeResult decodes the answer and gives p back.
 func takeResult[R any](c *Client, method string, p *pendingCall) (result R, err error) {
 	defer c.putCall(p)
+	return takeAnswer[R](method, p.answer)
+}
+
+// takeAnswer decodes an answer. The frame that it is in is put back unless the result refers to it.
+func takeAnswer[R any](method string, answer item) (result R, err error) {
 	if _, kept := any(result).([]byte); !kept {
-		defer p.answer.frame.put()
+		defer answer.frame.put()
 	}
-	return decodeResult[R](method, p.answer)
+	return decodeResult[R](method, answer)
 }
 
 // View is Call for large results: f gets the result, which, if R is []byte, is valid only until f returns. That saves an
@@ -159,7 +165,7 @@ func (c *Client) CallRaw(ctx context.Context, method string, arguments []byte) (
 // roundTrip sends p until it is answered, over as many connections as it takes. If it returns an error, p must not be
 // used again.
 func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) error {
-	if err := p.prepare(ctx, time.Now()); err != nil {
+	if err := p.prepare(ctx); err != nil {
 		return callError(err, method)
 	}
 	return c.persist(ctx, method, p)
@@ -167,24 +173,29 @@ func (c *Client) roundTrip(ctx context.Context, method string, p *pendingCall) e
 
 // persist is roundTrip for a call that is prepared.
 func (c *Client) persist(ctx context.Context, method string, p *pendingCall) error {
+	return callError(c.repeat(ctx, p.deadline, func(conn *clientConn) error {
+		err := conn.roundTrip(ctx, method, p)
+		if errors.Is(err, errNotExecuted) {
+			p.detach()
+		}
+		return err
+	}), method)
+}
+
+// repeat tries one connection after the other until something else becomes of f than not being executed.
+func (c *Client) repeat(ctx context.Context, deadline time.Time, f func(*clientConn) error) error {
 	for attempt := 0; ; attempt++ {
-		err := c.try(ctx, method, p)
+		conn, err := c.connect(ctx, deadline)
+		if err == nil {
+			err = f(conn)
+		}
 		if !errors.Is(err, errNotExecuted) {
 			return err
 		}
-		if err := pause(ctx, attempt, p.deadline); err != nil {
-			return callError(err, method)
+		if err := pause(ctx, attempt, deadline); err != nil {
+			return err
 		}
-		p.detach()
 	}
-}
-
-func (c *Client) try(ctx context.Context, method string, p *pendingCall) error {
-	conn, err := c.connect(ctx, p.deadline)
-	if err != nil {
-		return callError(err, method)
-	}
-	return conn.roundTrip(ctx, method, p)
 }
 
 // errNotExecuted marks a call that the daemon did not and will not run.

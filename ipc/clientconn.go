@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // A clientConn is the client's side of one connection. Callers write their own frames; turn.go says who reads the answers.
@@ -17,8 +19,8 @@ type clientConn struct {
 	net    net.Conn
 	in     frameReader
 	out    *writer
-	slots  chan struct{} // holds a token for each entry of calls
-	turn   chan struct{} // holds a token when the connection's goroutine is to take the turn
+	slots  *semaphore.Weighted // as many as the daemon allows calls in flight; each entry of calls has one
+	turn   chan struct{}       // holds a token when the connection's goroutine is to take the turn
 
 	mu      sync.Mutex
 	calls   flights
@@ -33,7 +35,7 @@ type clientConn struct {
 
 func newClientConn(c *Client, nc net.Conn) *clientConn {
 	conn := &clientConn{
-		client: c, net: nc, slots: make(chan struct{}, defaultMaxInFlight),
+		client: c, net: nc, slots: semaphore.NewWeighted(defaultMaxInFlight),
 		turn: make(chan struct{}, 1),
 		in:   frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
 	}
@@ -54,7 +56,7 @@ func (k *clientConn) roundTrip(ctx context.Context, method string, p *pendingCal
 		return callError(err, method)
 	}
 	if p.leads {
-		k.lead(ctx, p, 0)
+		k.passTurn(k.lead(ctx, p.done), 0)
 	}
 	return k.await(ctx, method, p)
 }
@@ -98,8 +100,8 @@ func (k *clientConn) cancel(id uint32) { k.sendUrgent(id, nil) }
 // send registers p, queues its frame and flushes. When others are in flight, their callers are probably about to send as
 // well: letting them run first makes one system call of many.
 func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
-	first, err := k.queue(ctx, p, time.Now())
-	if first && len(k.slots) > 1 {
+	first, err := k.queue(ctx, p)
+	if first && !p.leads {
 		runtime.Gosched()
 	}
 	if first {
@@ -109,14 +111,18 @@ func (k *clientConn) send(ctx context.Context, p *pendingCall) error {
 }
 
 // queue registers p and queues its frame. If it reports first, the caller must flush soon.
-func (k *clientConn) queue(ctx context.Context, p *pendingCall, now time.Time) (first bool, err error) {
+func (k *clientConn) queue(ctx context.Context, p *pendingCall) (first bool, err error) {
 	if err := k.register(ctx, p); err != nil {
 		return false, err
 	}
-	m := p.frame(k.client.ua, k.client.Token, now)
+	m := p.frame(k.client.ua, k.client.Token, time.Now())
 	k.trace(m)
 	if first, err = k.out.send(ctx, p.deadline, m); err != nil {
-		return false, k.unregister(p, err)
+		k.withdraw(p, err)
+		if p.leads {
+			k.passTurn(nil, 0)
+		}
+		return false, p.wait()
 	}
 	return first, nil
 }
@@ -137,25 +143,28 @@ func (k *clientConn) trace(m outgoing) {
 
 // register gives p an id, waiting while the connection has as many calls in flight as the daemon allows.
 func (k *clientConn) register(ctx context.Context, p *pendingCall) error {
-	if err := k.takeSlot(ctx, p.deadline); err != nil {
+	if err := k.takeSlots(ctx, p.deadline, 1); err != nil {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.gone != nil {
-		<-k.slots
+		k.slots.Release(1)
 		return k.gone
 	}
-	k.enterLocked(p)
+	k.calls.add(p)
+	p.end.Store(notQueued)
+	k.assignTurnLocked(p)
+	if p.watched {
+		k.watchLocked(p.deadline)
+	}
 	return nil
 }
 
-// takeSlot waits its turn: those who wait get the slots in the order in which they came.
-func (k *clientConn) takeSlot(ctx context.Context, deadline time.Time) error {
-	select {
-	case k.slots <- struct{}{}:
+// takeSlots waits its turn: those who wait get their slots in the order in which they came.
+func (k *clientConn) takeSlots(ctx context.Context, deadline time.Time, n int64) error {
+	if k.slots.TryAcquire(n) {
 		return nil
-	default:
 	}
 	k.out.flush() // the slots may be taken by calls of ours that are not sent yet
 	if !deadline.IsZero() {
@@ -163,44 +172,27 @@ func (k *clientConn) takeSlot(ctx context.Context, deadline time.Time) error {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	select {
-	case k.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return k.slots.Acquire(ctx, n)
 }
 
-func (k *clientConn) enterLocked(p *pendingCall) {
-	k.calls.add(p)
-	p.end.Store(notQueued)
-	k.assignTurnLocked(p)
-	if p.watched {
-		k.watchLocked(p.deadline)
-	}
-}
-
-// unregister takes back a call whose frame could not be queued. If the connection is lost, p has been told already.
-func (k *clientConn) unregister(p *pendingCall, err error) error {
+// withdraw takes back a call whose frame could not be queued. If the connection is lost, it has ended already.
+func (k *clientConn) withdraw(p *pendingCall, err error) {
 	k.mu.Lock()
 	mine := k.calls.waiting(p)
 	if mine {
 		k.removeLocked(p.id)
 	}
 	k.mu.Unlock()
-	if p.leads {
-		k.passTurn(nil, 0)
+	switch {
+	case !mine:
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		p.finish(err)
+	default:
+		p.finish(errNotExecuted)
 	}
-	if !mine {
-		return p.wait()
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return errNotExecuted
 }
 
 func (k *clientConn) removeLocked(id uint32) {
 	k.calls.remove(id)
-	<-k.slots
+	k.slots.Release(1)
 }

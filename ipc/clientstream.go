@@ -62,7 +62,7 @@ func yieldError(yield func([]byte, error) bool, err error) {
 
 func (c *Client) streamOnce(ctx context.Context, method string, arguments []byte, yield func([]byte, error) bool) error {
 	p := c.newStream(ctx, method, arguments)
-	if err := p.check(); err != nil {
+	if err := checkCall(p.method, p.size); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

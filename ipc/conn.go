@@ -38,6 +38,7 @@ type serverConn struct {
 	cancel  context.CancelFunc
 	in      frameReader
 	arrived time.Time        // when the last read returned
+	last    *method          // that was called
 	inline  *deadlineContext // of the last inline call that had a deadline
 	frame   *scratch         // holds the request that is being read, if it is large, unless a task took it
 	out     *writer
@@ -114,7 +115,8 @@ func (k *serverConn) receive(frame []byte) {
 		return
 	}
 	id := newRequestID(r.rq)
-	if t := k.task(id); t != nil {
+	t, load := k.look(id)
+	if t != nil {
 		k.amend(t, &r)
 		return
 	}
@@ -126,7 +128,7 @@ func (k *serverConn) receive(frame []byte) {
 		k.refuse(r.rq, Errorf(BadRequest, "cannot read the call: %w", err))
 		return
 	}
-	k.dispatch(id, &call, r.token)
+	k.dispatch(id, &call, r.token, load)
 }
 
 // amend handles a request whose id is in flight: a cancel, or credit for a stream. Anything else is a mistake of the
@@ -144,13 +146,23 @@ func (k *serverConn) amend(t *task, r *request) {
 	k.refuse(nil, Errorf(BadRequest, "request id %x is in flight: it takes a cancel or, for a stream, credit", r.rq))
 }
 
+// A load is how much of a connection's limits is in use. Only the reader adds to it: what it has seen is never too little.
+type load struct{ flight, held, queued int }
+
+// look returns the task with the given id, nil if there is none, and the load.
+func (k *serverConn) look(id requestID) (*task, load) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.flight[id], load{len(k.flight), k.held, len(k.queue)}
+}
+
 // dispatch runs a call, or refuses it.
-func (k *serverConn) dispatch(id requestID, c *call, token []byte) {
+func (k *serverConn) dispatch(id requestID, c *call, token []byte, load load) {
 	if c.isGrant() {
 		return // credit that crossed the end of its stream
 	}
-	m := k.srv.Mux.methods[string(c.method)]
-	if err := k.admit(id, c, m); err != nil {
+	m := k.method(c.method)
+	if err := k.admit(id, c, m, load); err != nil {
 		k.refuse(id.bytes(), err)
 		return
 	}
@@ -158,7 +170,7 @@ func (k *serverConn) dispatch(id requestID, c *call, token []byte) {
 		k.srv.Activity.Add(1)
 	}
 	guarded := k.srv.Authorize != nil && !m.open
-	if m.inline && !guarded && k.nothingQueued() {
+	if m.inline && !guarded && load.queued == 0 {
 		k.runInline(id, m, c)
 		return
 	}
@@ -169,7 +181,15 @@ func (k *serverConn) dispatch(id requestID, c *call, token []byte) {
 	k.start(t)
 }
 
-func (k *serverConn) admit(id requestID, c *call, m *method) error {
+// method returns the method of that name, nil if there is none. Most calls are for the same as the last one.
+func (k *serverConn) method(name []byte) *method {
+	if k.last == nil || k.last.info.Name != string(name) {
+		k.last = k.srv.Mux.methods[string(name)]
+	}
+	return k.last
+}
+
+func (k *serverConn) admit(id requestID, c *call, m *method, load load) error {
 	switch {
 	case c.method == nil:
 		return Errorf(BadRequest, "the call names no method")
@@ -183,18 +203,10 @@ func (k *serverConn) admit(id requestID, c *call, m *method) error {
 		return Errorf(BadRequest, "%s is not a stream and takes no credit", c.method)
 	case m.stream != nil && k.isDraining():
 		return Errorf(GoingAway, "this instance goes away; call again to reach the next one")
-	}
-	return k.admitLoad(c)
-}
-
-func (k *serverConn) admitLoad(c *call) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case len(k.flight) >= k.limits.MaxInFlight:
-		return Errorf(ResourceExhausted, "%d requests are in flight on this connection, which is the limit", len(k.flight))
-	case k.held+len(c.arguments) > k.limits.MaxHeld:
-		return Errorf(ResourceExhausted, "the requests in flight on this connection hold %d bytes, which is the limit", k.held)
+	case load.flight >= k.limits.MaxInFlight:
+		return Errorf(ResourceExhausted, "%d requests are in flight on this connection, which is the limit", load.flight)
+	case load.held+len(c.arguments) > k.limits.MaxHeld:
+		return Errorf(ResourceExhausted, "the requests in flight on this connection hold %d bytes, which is the limit", load.held)
 	}
 	return nil
 }

@@ -119,9 +119,15 @@ func (c *cursor) longArgument(first byte) (n uint64) {
 		c.fail(unlessReserved(info))
 		return 0
 	}
-	size := 1 << (info - 24)
-	for _, b := range c.take(uint64(size)) {
-		n = n<<8 | uint64(b)
+	switch b := c.take(1 << (info - 24)); len(b) {
+	case 1:
+		n = uint64(b[0])
+	case 2:
+		n = uint64(binary.BigEndian.Uint16(b))
+	case 4:
+		n = uint64(binary.BigEndian.Uint32(b))
+	case 8:
+		n = binary.BigEndian.Uint64(b)
 	}
 	if n < leastArgument[info-24] && first>>5 != majorOther {
 		c.fail("integer or length not in its shortest form")

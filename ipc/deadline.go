@@ -26,12 +26,15 @@ func (k *clientConn) expire() {
 	k.alarm = time.Time{}
 	var late []*pendingCall
 	for f := range k.calls.all() {
-		switch p := f.call; {
-		case p == nil || !p.watched:
-		case p.deadline.After(now):
-			k.watchLocked(p.deadline)
+		if f.call == nil {
+			continue
+		}
+		switch deadline, watched := f.call.limit(); {
+		case !watched:
+		case deadline.After(now):
+			k.watchLocked(deadline)
 		default:
-			late = append(late, p)
+			late = append(late, f.call)
 			f.call = nil
 		}
 	}

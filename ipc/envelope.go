@@ -119,14 +119,15 @@ func (f *fields) readKey(c *cursor) {
 
 // parse reads a request envelope. If it fails, rq is set if it could be read, so that the request can be answered.
 func (r *request) parse(frame []byte) error {
+	*r = request{}
 	if r.parseUsual(frame) {
 		return nil
 	}
 	return r.parseAny(frame)
 }
 
+// parseAny parses into a zero value.
 func (r *request) parseAny(frame []byte) error {
-	*r = request{}
 	c := cursor{data: frame}
 	entries := c.openMap()
 	if entries.has(&c, 0) {
@@ -172,14 +173,15 @@ func (c *cursor) requestID() []byte {
 
 // parse reads a response envelope. If it fails, rq is set if it could be read.
 func (r *response) parse(frame []byte) error {
+	*r = response{}
 	if r.parseUsual(frame) {
 		return nil
 	}
 	return r.parseAny(frame)
 }
 
+// parseAny parses into a zero value.
 func (r *response) parseAny(frame []byte) error {
-	*r = response{}
 	c := cursor{data: frame}
 	entries := c.openMap()
 	if entries.has(&c, 0) {

@@ -129,6 +129,7 @@ func FuzzUsual(f *testing.F) {
 		payload := make([]byte, size)
 		f.Add((&request{ua: exampleUA, rq: exampleRQ, payload: payload}).appendTo(nil)[frameHead:])
 		f.Add((&response{rq: exampleRQ, payload: payload}).appendTo(nil)[frameHead:])
+		f.Add((&call{method: []byte("test.echo"), arguments: appendString(nil, majorBytes, payload), timeout: optional{uint64(size), true}}).appendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var q, wantQ request
@@ -138,6 +139,10 @@ func FuzzUsual(f *testing.F) {
 		var a, wantA response
 		if a.parseUsual(b) && (wantA.parseAny(b) != nil || !reflect.DeepEqual(a, wantA)) {
 			t.Errorf("%x: %+v, want %+v", b, a, wantA)
+		}
+		var c, wantC call
+		if c.parseUsual(b) && (wantC.parseAny(b) != nil || !reflect.DeepEqual(c, wantC)) {
+			t.Errorf("%x: %+v, want %+v", b, c, wantC)
 		}
 	})
 }

@@ -19,7 +19,7 @@ const (
 type inbox struct {
 	mu      sync.Mutex
 	items   [][]byte
-	chunk   []byte
+	chunk   chunk
 	largest int
 	credit  uint64 // items granted and not yet received
 	ended   bool
@@ -43,19 +43,26 @@ func (x *inbox) put(payload item) {
 	x.credit--
 	x.largest = max(x.largest, len(payload.b))
 	if !payload.owned {
-		payload.b = x.keepLocked(payload.b)
+		payload.b = x.chunk.keep(payload.b)
 	}
 	x.items = append(x.items, payload.b)
 	x.wakeUp()
 }
 
-func (x *inbox) keepLocked(payload []byte) []byte {
-	if len(payload) > cap(x.chunk)-len(x.chunk) {
-		x.chunk = make([]byte, 0, max(chunkSize, len(payload)))
+// A chunk is memory that small payloads share.
+type chunk struct {
+	b    []byte
+	used int
+}
+
+// keep returns a copy of b that nobody changes.
+func (c *chunk) keep(b []byte) []byte {
+	if len(b) > len(c.b)-c.used {
+		*c = chunk{b: make([]byte, max(chunkSize, len(b)))}
 	}
-	start := len(x.chunk)
-	x.chunk = append(x.chunk, payload...)
-	return x.chunk[start:len(x.chunk):len(x.chunk)]
+	start := c.used
+	c.used += copy(c.b[start:], b)
+	return c.b[start:c.used:c.used]
 }
 
 // close ends the stream behind the items that are queued.

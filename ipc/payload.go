@@ -133,10 +133,13 @@ func decodeGeneral[T any](data []byte, tolerant bool) (v T, err error) {
 }
 
 func decodeBytes(data item) ([]byte, error) {
-	c := cursor{data: data.b}
-	b := c.bytes()
-	if err := c.result(); err != nil {
-		return nil, err
+	b, ok := wholeBytes(data.b)
+	if !ok {
+		c := cursor{data: data.b}
+		b = c.bytes()
+		if err := c.result(); err != nil {
+			return nil, err
+		}
 	}
 	if data.owned {
 		return b, nil

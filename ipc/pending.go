@@ -15,7 +15,6 @@ type pendingCall struct {
 	deadline time.Time // zero for none
 	watched  bool      // the connection enforces the deadline, as the caller's context has none
 	method   []byte
-	batched  bool     // part of a batch
 	out      *scratch // holds the arguments, of size bytes
 	size     int
 	rq       [4]byte
@@ -23,6 +22,11 @@ type pendingCall struct {
 	done     chan struct{}
 	stream   *inbox // nil for a unary call
 	leads    bool   // the caller reads its own answer; before the call is sent, that it would
+
+	group             *group // nil for a call of its own; the group then has what belongs to all its calls
+	encoded           bool   // it can be sent
+	arguments, result span   // in the group's buffers
+	ahead             int    // where its frame ends in the group's frames
 
 	answer item // not owned: it is in buf
 	buf    []byte
@@ -35,10 +39,7 @@ const notQueued = 1<<64 - 1
 // frame encodes p for the wire. A call that is sent again is encoded again, as less time is left.
 func (p *pendingCall) frame(ua, token []byte, now time.Time) outgoing {
 	c := call{method: p.method}
-	if !p.deadline.IsZero() {
-		left := max(p.deadline.Sub(now), 1)
-		c.timeout = optional{uint64((left + time.Millisecond - 1) / time.Millisecond), true}
-	}
+	c.timeout = timeLeft(p.deadline, now)
 	if p.stream != nil {
 		c.credit = optional{firstWindow, true}
 	}
@@ -61,28 +62,61 @@ func (p *pendingCall) frameWith(ua, token []byte, c *call) outgoing {
 	return outgoing{frame: r.appendTo(nil), end: &p.end}
 }
 
-// prepare makes p ready to be sent, with ctx's deadline or else that of a call.
-func (p *pendingCall) prepare(ctx context.Context, now time.Time) error {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = now.Add(callTimeout)
+// timeLeft is a call's timeout: at least a millisecond, none without a deadline.
+func timeLeft(deadline, now time.Time) optional {
+	if deadline.IsZero() {
+		return optional{}
 	}
-	p.size, p.deadline, p.watched = p.out.size(), deadline, !ok
-	if err := p.check(); err != nil {
+	left := max(deadline.Sub(now), 1)
+	return optional{uint64((left + time.Millisecond - 1) / time.Millisecond), true}
+}
+
+// prepare makes p ready to be sent.
+func (p *pendingCall) prepare(ctx context.Context) error {
+	p.size = p.out.size()
+	p.deadline, p.watched = callDeadline(ctx)
+	if err := checkCall(p.method, p.size); err != nil {
 		return err
 	}
 	return ctx.Err()
 }
 
-// check refuses what the daemon would refuse.
-func (p *pendingCall) check() error {
+// callDeadline returns ctx's deadline, or that of a unary call without one, which the connection has to watch.
+func callDeadline(ctx context.Context) (deadline time.Time, watched bool) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return deadline, false
+	}
+	return time.Now().Add(callTimeout), true
+}
+
+// checkCall refuses what the daemon would refuse.
+func checkCall(method []byte, size int) error {
 	switch {
-	case len(p.method) == 0 || len(p.method) > maxMethod:
-		return Errorf(UnknownMethod, "no method has a name like %.80q", p.method)
-	case p.size > defaultMaxFrame-envelopeRoom:
-		return Errorf(TooLarge, "the arguments of %d bytes exceed the limit of %d", p.size, defaultMaxFrame-envelopeRoom)
+	case len(method) == 0 || len(method) > maxMethod:
+		return Errorf(UnknownMethod, "no method has a name like %.80q", method)
+	case size > defaultMaxFrame-envelopeRoom:
+		return Errorf(TooLarge, "the arguments of %d bytes exceed the limit of %d", size, defaultMaxFrame-envelopeRoom)
 	}
 	return nil
+}
+
+// limit returns the deadline, and whether the connection enforces it.
+func (p *pendingCall) limit() (deadline time.Time, watched bool) {
+	if p.group != nil {
+		return p.group.deadline, p.group.watched
+	}
+	return p.deadline, p.watched
+}
+
+// position is where p's frame ends in the connection's output.
+func (p *pendingCall) position() uint64 {
+	if p.group == nil {
+		return p.end.Load()
+	}
+	if end := p.group.end.Load(); end != notQueued {
+		return end - uint64(p.group.size-p.ahead)
+	}
+	return notQueued
 }
 
 // detach makes p independent of a connection that may still be writing its frame.
@@ -128,7 +162,7 @@ func (c *Client) putCall(p *pendingCall) {
 	if cap(p.buf) > maxKept {
 		p.buf = nil
 	}
-	p.out, p.answer, p.err, p.leads, p.batched = nil, item{}, nil, false, false
+	p.out, p.answer, p.err, p.leads = nil, item{}, nil, false
 	c.free.Put(p)
 }
 
@@ -138,7 +172,11 @@ func (p *pendingCall) ok(payload item) {
 	case p.stream != nil && payload.b != nil:
 		p.stream.put(payload)
 		return
-	case payload.b != nil && !payload.owned:
+	case payload.b == nil || payload.owned:
+	case p.group != nil:
+		p.group.keep(p, payload.b)
+		payload = item{}
+	default:
 		p.buf = append(p.buf[:0], payload.b...)
 		payload.b = p.buf
 	}
@@ -153,5 +191,9 @@ func (p *pendingCall) finish(err error) {
 		return
 	}
 	p.err = err
+	if p.group != nil {
+		p.group.ended()
+		return
+	}
 	p.done <- struct{}{}
 }

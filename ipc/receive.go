@@ -140,7 +140,7 @@ func (k *clientConn) writeFailed() {
 	k.gone = errNotExecuted
 	var unsent []*pendingCall
 	for f := range k.calls.all() {
-		if p := f.call; p != nil && !k.out.sent(p.end.Load()) {
+		if p := f.call; p != nil && !k.out.sent(p.position()) {
 			unsent = append(unsent, p)
 			k.removeLocked(f.id)
 		}
@@ -151,11 +151,11 @@ func (k *clientConn) writeFailed() {
 	}
 }
 
-// end finishes p for another reason than an answer.
+// end finishes p for another reason than an answer. Its caller may be reading.
 func (k *clientConn) end(p *pendingCall, err error) {
-	leads := p.leads
+	reads := p.leads || p.group != nil
 	p.finish(err)
-	if leads {
+	if reads {
 		k.interrupt()
 	}
 }
@@ -169,9 +169,7 @@ func (k *clientConn) lose(err error) {
 	complete := k.leaving > 1
 	left := k.calls
 	k.calls = flights{}
-	for range left.n {
-		<-k.slots // whoever waits for one learns that the connection is gone
-	}
+	k.slots.Release(int64(left.n)) // whoever waits for one learns that the connection is gone
 	k.mu.Unlock()
 	for f := range left.all() {
 		if f.call != nil {
@@ -185,7 +183,7 @@ func (k *clientConn) verdict(p *pendingCall, complete bool, err error) error {
 	switch {
 	case k.client.isClosed():
 		return errClosed
-	case complete || !k.out.sent(p.end.Load()):
+	case complete || !k.out.sent(p.position()):
 		return errNotExecuted
 	case errors.As(err, &e):
 		return e

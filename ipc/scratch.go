@@ -16,6 +16,7 @@ const maxMethod = 64
 // A large byte string at the end of a payload stays where it is, as the body.
 type scratch struct {
 	b, body, tail []byte   // tail follows the body
+	start         int      // where the envelope begins in b
 	under         *scratch // what the body may alias, to be put back with it
 }
 
@@ -69,49 +70,87 @@ func (s *scratch) keep(frame **scratch) {
 	}
 }
 
-// prefix puts head in front of the payload and fills in the length of the frame. The result aliases s.
-func (s *scratch) prefix(head, tail []byte) outgoing {
-	frame := s.b[headroom-len(head):]
-	copy(frame, head)
-	m := outgoing{frame: frame, body: s.body, tail: tail, owner: s}
-	binary.BigEndian.PutUint32(frame, uint32(m.size()-frameHead))
-	return m
+// push puts b in front of what stands in front of the payload already: envelopes are built backwards, as the lengths in
+// their heads are those of what follows.
+func (s *scratch) push(b []byte) {
+	s.start -= len(b)
+	copy(s.b[s.start:], b)
+}
+
+func (s *scratch) pushByte(b byte) {
+	s.start--
+	s.b[s.start] = b
+}
+
+func (s *scratch) pushHead(major byte, n int) {
+	switch {
+	case n < 24:
+		s.pushByte(major<<5 | byte(n))
+	case n <= 0xff:
+		s.pushByte(byte(n))
+		s.pushByte(major<<5 | 24)
+	default:
+		var room [9]byte
+		s.push(appendHead(room[:0], major, uint64(n)))
+	}
+}
+
+func (s *scratch) pushString(major byte, b []byte) {
+	s.push(b)
+	s.pushHead(major, len(b))
+}
+
+// pushMap pushes the head of a map and its first key, 0. The value and the other entries are there already.
+func (s *scratch) pushMap(entries int) {
+	s.pushByte(0)
+	s.pushHead(majorMap, entries)
+}
+
+// frame closes the envelope. It aliases s.
+func (s *scratch) frame() outgoing {
+	size := len(s.b) - s.start + len(s.body) + len(s.tail)
+	s.start -= frameHead
+	binary.BigEndian.PutUint32(s.b[s.start:], uint32(size))
+	return outgoing{frame: s.b[s.start:], body: s.body, tail: s.tail, owner: s}
 }
 
 // sealOK makes the payload that of an ok. An empty one is left out.
 func (s *scratch) sealOK(rq []byte) outgoing {
-	size := uint64(s.size())
-	var room [headroom]byte
-	head, _ := openFrame(room[:0])
-	head = appendHead(head, majorMap, 1+min(1, size))
-	head = append(head, 0, majorMap<<5|1, 0)
-	head = appendString(head, majorBytes, rq)
-	if size > 0 {
-		head = appendHead(append(head, 1), majorBytes, size)
+	s.start, s.tail = headroom, s.tail[:0]
+	entries := 1
+	if size := s.size(); size > 0 {
+		s.pushHead(majorBytes, size)
+		s.pushByte(1)
+		entries = 2
 	}
-	return s.prefix(head, nil)
+	s.pushString(majorBytes, rq)
+	s.pushMap(1)
+	s.pushMap(entries)
+	return s.frame()
 }
 
 // sealCall makes the payload the arguments of c, and c the payload of a request. Without a payload there are no
 // arguments; c.arguments is not looked at.
 func (s *scratch) sealCall(ua, rq []byte, c *call) outgoing {
-	arguments := s.size()
-	var room [headroom]byte
-	inner := appendHead(room[:0], majorMap, 1+min(1, uint64(arguments))+c.timeout.count()+c.credit.count())
-	inner = appendOptional(inner, 0, majorText, c.method)
-	if arguments > 0 {
-		inner = append(inner, 1)
+	s.start = headroom
+	entries := 1 + int(c.timeout.count()+c.credit.count())
+	if s.size() > 0 {
+		s.pushByte(1)
+		entries++
 	}
+	s.pushString(majorText, c.method)
+	s.pushMap(entries)
 	s.tail = c.credit.appendTo(c.timeout.appendTo(s.tail[:0], 2), 3)
 	if s.body == nil {
 		s.b, s.tail = append(s.b, s.tail...), s.tail[:0]
 	}
 
-	var outer [headroom]byte
-	head, _ := openFrame(outer[:0])
-	head = append(head, majorMap<<5|2, 0, majorMap<<5|2, 0)
-	head = appendString(head, majorText, ua)
-	head = appendString(append(head, 1), majorBytes, rq)
-	head = appendHead(append(head, 1), majorBytes, uint64(len(inner)+s.size()+len(s.tail)))
-	return s.prefix(append(head, inner...), s.tail)
+	s.pushHead(majorBytes, len(s.b)-s.start+len(s.body)+len(s.tail))
+	s.pushByte(1)
+	s.pushString(majorBytes, rq)
+	s.pushByte(1)
+	s.pushString(majorText, ua)
+	s.pushMap(2)
+	s.pushMap(2)
+	return s.frame()
 }

@@ -77,12 +77,6 @@ func (k *serverConn) exit() {
 	}
 }
 
-func (k *serverConn) nothingQueued() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.queue) == 0
-}
-
 func (k *serverConn) task(id requestID) *task {
 	k.mu.Lock()
 	defer k.mu.Unlock()

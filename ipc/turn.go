@@ -16,20 +16,16 @@ import (
 // takes its time is read for.
 const idleWatch = 100 * time.Millisecond
 
-// assignTurnLocked gives p the turn if it wants it and is alone, and else makes sure that somebody reads. A batch comes for
-// the turn when it waits.
+// assignTurnLocked gives p the turn if it wants it and is alone, and else makes sure that somebody reads.
 func (k *clientConn) assignTurnLocked(p *pendingCall) {
-	p.leads = p.leads && !k.reading && !k.wanted && k.calls.n == 1
-	if !p.leads && !k.reading && !p.batched {
+	p.leads = p.leads && k.takeTurnLocked(1)
+	if !p.leads && !k.reading {
 		k.wakeReader()
 	}
-	k.reading = k.reading || p.leads
 }
 
-// tryTurn takes the turn if it is free and there are no calls but the own ones of a batch.
-func (k *clientConn) tryTurn(own int) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// takeTurnLocked takes the turn if it is free and there are no more calls than the caller's own.
+func (k *clientConn) takeTurnLocked(own int) bool {
 	if k.reading || k.wanted || k.calls.n > own {
 		return false
 	}
@@ -37,21 +33,31 @@ func (k *clientConn) tryTurn(own int) bool {
 	return true
 }
 
-// lead reads until p is answered or ctx ends. It is for whoever has the turn and passes that on, unless there is nothing
-// to read but for own calls of a batch, which will come for it again.
-func (k *clientConn) lead(ctx context.Context, p *pendingCall, own int) {
+// tryTurn is takeTurnLocked; if it is in vain, it makes sure that somebody reads.
+func (k *clientConn) tryTurn(own int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	mine := k.takeTurnLocked(own)
+	if !mine && !k.reading {
+		k.wakeReader()
+	}
+	return mine
+}
+
+// lead reads until there is a token in done or ctx ends. It is for whoever has the turn. The error is why nothing can be
+// read any more.
+func (k *clientConn) lead(ctx context.Context, done <-chan struct{}) (err error) {
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, k.interrupt)()
 	}
-	var err error
-	for err == nil && len(p.done) == 0 && ctx.Err() == nil {
+	for err == nil && len(done) == 0 && ctx.Err() == nil {
 		err = k.readAnswer()
 	}
-	k.passTurn(err, own)
+	return err
 }
 
-// passTurn gives the turn up, to the connection's goroutine if there is anything to do. Err is why nothing can be read
-// any more.
+// passTurn gives the turn up, to the connection's goroutine if there is anything to do but for the caller's own calls,
+// which will come for the turn again. Err is that of lead.
 func (k *clientConn) passTurn(err error, own int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
