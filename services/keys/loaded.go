@@ -74,7 +74,7 @@ func (l Loads) Recall(a Agent, id peer.ID) (Loaded, bool) {
 // Forget removes what Remember stored.
 func (l Loads) Forget(id peer.ID) error {
 	if err := os.Remove(l.file(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+		return fmt.Errorf("cannot forget when key %s was loaded: %w", id, err)
 	}
 	return nil
 }

@@ -22,11 +22,12 @@ type Guard struct {
 // NewGuard returns a guard of the user's tokens. It does no I/O.
 func NewGuard(dirs profile.Dirs) *Guard { return &Guard{store: Open(dirs), dirs: dirs} }
 
-// Demand returns which methods the settings demand a token for. It reads them, each time: that takes some microseconds, and nobody has to restart a daemon to be obeyed.
+// Demand returns which methods the settings demand a token for. It reads them, each time: that takes some microseconds, and
+// nobody has to restart a daemon to be obeyed. The error, of settings that make no sense, has a hint.
 func (g *Guard) Demand() (Patterns, error) {
 	settings, err := g.dirs.ReadSettings()
 	if err != nil {
-		return nil, err
+		return nil, g.errSettings("%w", err)
 	}
 	demand := Patterns(settings.Tokens.Require)
 	err = demand.check()
@@ -34,9 +35,13 @@ func (g *Guard) Demand() (Patterns, error) {
 		err = errors.New("the methods ipc.* are open to everybody")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the settings in %s: tokens.require: %w", g.dirs.Settings(), err)
+		return nil, g.errSettings("cannot use the settings in %s: tokens.require: %w", g.dirs.Settings(), err)
 	}
 	return demand, nil
+}
+
+func (g *Guard) errSettings(format string, args ...any) error {
+	return ipc.Errorf(ipc.PermissionDenied, format, args...).WithHint("edit " + g.dirs.Settings())
 }
 
 // Authorize is an [ipc.Server]'s Authorize: it spends a use of the token where the settings demand one. The error is
@@ -60,7 +65,7 @@ func (g *Guard) Demands(method string) (bool, error) {
 	}
 	demand, err := g.Demand()
 	if err != nil {
-		return true, ipc.Errorf(ipc.PermissionDenied, "nothing is permitted: %w", err).WithHint("edit " + g.dirs.Settings())
+		return true, g.errSettings("nothing is permitted: %w", err)
 	}
 	return demand.Cover(method), nil
 }

@@ -49,13 +49,13 @@ const usualTTL = 5 * time.Minute
 
 // complete fills in what may be left out, or says what is wrong; the error is ipc.BadRequest.
 func (o Order) complete() (Order, error) {
-	if o.TTL == 0 && o.Uses > 0 {
+	if o.TTL == 0 && o.Uses != 0 {
 		o.TTL = usualTTL
 	}
 	switch {
 	case len(o.Methods) == 0:
 		return o, ipc.Errorf(ipc.BadRequest, "a token must permit at least one method").WithHint("name them with --method, e.g. --method 'trust.*'")
-	case o.TTL == 0:
+	case o.TTL == 0 && o.Uses == 0:
 		return o, ipc.Errorf(ipc.BadRequest, "a token must end some time").WithHint("say for how long it is good (--ttl 5m), how often (--uses 1), or both")
 	case o.TTL < minTTL || o.TTL > maxTTL:
 		return o, ipc.Errorf(ipc.BadRequest, "a token cannot be good for %s: it can be from %s to %s", o.TTL, minTTL, maxTTL)
@@ -109,7 +109,14 @@ func (r record) terms() string {
 	if r.Uses == 0 {
 		return until
 	}
-	return fmt.Sprintf("%s, %d times", until, r.Uses)
+	return until + ", " + times(r.Uses)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // turn locks the folder for whoever issues: so that the number of tokens is right, and unfinished files are nobody's.

@@ -35,7 +35,7 @@ ARGS are one JSON object, or for methods that lnk knows positional arguments and
 --help" lists. Where lnk does not know the method, the integer keys of CBOR maps are written as decimal strings and byte
 strings as "h'00ff'". Flags of lnk's own come before METHOD.`,
 		example: `  lnk ipc call gitd ipc.ping
-  lnk ipc call gitd git.refs rad:z2Y… 
+  lnk ipc call gitd git.refs rad:z2Y…
   lnk ipc call --trace ./some.sock some.method '{"0": "text", "1": "h'"'00ff'"'"}'`,
 		cannot: "call the method",
 		exits:  []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline, exitInterrupted},

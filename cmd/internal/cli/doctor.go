@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -144,14 +143,13 @@ func (a *app) checkProfile(dirs profile.Dirs) (profile.Profile, finding) {
 func checkSettings(dirs profile.Dirs) finding {
 	demand, err := token.NewGuard(dirs).Demand()
 	if err != nil {
-		return bad("settings", "edit "+dirs.Settings(), "%v", err)
+		return bad("settings", ipc.HintOf(err), "%v", err)
 	}
 	if len(demand) == 0 {
 		return good("settings", "no method demands a token")
 	}
 	for _, pattern := range demand {
-		known := func(m ipc.Method) bool { return token.Patterns{pattern}.Cover(m.Info().Name) }
-		if !slices.ContainsFunc(contracts(), known) {
+		if !namesMethod(pattern) {
 			return finding{Check: "settings", Detail: "a token is demanded for " + pattern + ", but no service that lnk knows has such a method"}
 		}
 	}
@@ -177,23 +175,15 @@ func (a *app) checkAgents(ctx context.Context, p profile.Profile) []finding {
 	}
 	if used == nil {
 		_, err := a.agent(ctx, p)
-		return append(list, bad("agent", ipc.HintOf(err), "%v", err))
+		return append(list, bad("agent", a.cure(err), "%v", err))
 	}
 	if p.Peer == "" {
 		return list
 	}
-	return append(list, checkHeld(ctx, *used, p))
-}
-
-func checkHeld(ctx context.Context, agent keys.Agent, p profile.Profile) finding {
-	held, err := agent.Holds(ctx, p.Peer)
-	switch {
-	case err != nil:
-		return bad("key", ipc.HintOf(err), "%v", err)
-	case !held:
-		return bad("key", "lnk key add", "the agent does not hold the key of profile %s, or is locked", p.Name)
+	if err := used.Ready(ctx, p.Peer); err != nil {
+		return append(list, bad("key", a.cure(err), "%v", err))
 	}
-	return good("key", "the agent holds the key of profile %s", p.Name)
+	return append(list, good("key", "the agent holds the key of profile %s", p.Name))
 }
 
 // checkRuntime wants the folder of the sockets to be ours alone.
@@ -215,38 +205,42 @@ func checkRuntime(dirs profile.Dirs) finding {
 	return good("runtime folder", "%s", dirs.Runtime)
 }
 
-// answerTimeout is how long a daemon may take to start and answer.
+// answerTimeout is how long each daemon may take to start and answer.
 const answerTimeout = 5 * time.Second
 
 // checkSockets looks at each socket and asks the daemon behind it.
 func (a *app) checkSockets(ctx context.Context, dirs profile.Dirs, p profile.Profile) []finding {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	list := []finding{checkSocket("bus", dirs.Socket("bus", ""), func() error {
-		client, err := a.bus()
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		_, err = client.State(ctx)
-		return err
-	})}
+	list := []finding{
+		checkSocket(ctx, "bus", dirs.Socket("bus", ""), a.askBus),
+		checkSocket(ctx, "trust", dirs.Socket("trust", ""), askHealth),
+	}
 	if p.Peer == "" {
 		return list
 	}
-	path := dirs.Socket("gitd", p.Peer)
-	return append(list, checkSocket("gitd", path, func() error {
-		client := ipc.NewClient(path, userAgent)
-		defer client.Close()
-		report, err := ipc.Health.Call(ctx, client, ipc.Empty{})
-		if err == nil && !report.Healthy {
-			return ipc.Errorf(ipc.Unavailable, "%s", report.Reason).WithHint(report.Hint)
-		}
-		return err
-	}))
+	return append(list, checkSocket(ctx, "gitd", dirs.Socket("gitd", p.Peer), askHealth))
 }
 
-func checkSocket(service, path string, ask func() error) finding {
+func (a *app) askBus(ctx context.Context, _ string) error {
+	client, err := a.bus()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.State(ctx)
+	return err
+}
+
+func askHealth(ctx context.Context, path string) error {
+	client := ipc.NewClient(path, userAgent)
+	defer client.Close()
+	report, err := ipc.Health.Call(ctx, client, ipc.Empty{})
+	if err == nil && !report.Healthy {
+		return ipc.Errorf(ipc.Unavailable, "%s", report.Reason).WithHint(report.Hint)
+	}
+	return err
+}
+
+func checkSocket(ctx context.Context, service, path string, ask func(context.Context, string) error) finding {
 	const cure = "lnk up, or lnk service enable"
 	info, err := os.Lstat(path)
 	switch {
@@ -259,7 +253,9 @@ func checkSocket(service, path string, ask func() error) finding {
 	case info.Mode().Perm()&0o077 != 0:
 		return bad(service, "chmod 700 "+path, "%s is open to others: mode %s", path, info.Mode().Perm())
 	}
-	if err := ask(); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := ask(ctx, path); err != nil {
 		hint := ipc.HintOf(err)
 		if hint == "" {
 			hint = "look at the daemon's log: the output of lnk up, or journalctl --user"

@@ -20,8 +20,8 @@ import (
 
 type initArgs struct {
 	Dir           string `arg:"[DIR]"`
-	Name          string `json:"name" help:"the project's name (default: the folder's)"`
-	Description   string `json:"description" help:"what the project is, in a sentence"`
+	Name          string `json:"name" help:"the project's <NAME> (default: the folder's)"`
+	Description   string `json:"description" help:"what the project is, a <SENTENCE>"`
 	DefaultBranch string `json:"default_branch" help:"the <BRANCH> that people get (default: the current one)"`
 }
 

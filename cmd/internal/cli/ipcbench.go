@@ -18,7 +18,7 @@ import (
 type benchArgs struct {
 	Socket   string        `arg:"SOCKET"`
 	Calls    int           `json:"calls" help:"make at most <N> calls in each way of calling"`
-	InFlight int           `json:"in_flight" help:"calls at once to measure the rate"`
+	InFlight int           `json:"in_flight" help:"<N> calls at once to measure the rate"`
 	Duration time.Duration `json:"duration" help:"stop after this <TIME>"`
 }
 

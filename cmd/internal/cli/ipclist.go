@@ -42,6 +42,7 @@ func ipcList(a *app) *cobra.Command {
 		long: `List prints the sockets in the runtime folder, which service answers on each, its version, who may call it, and for which
 methods the settings demand a token. A service that sleeps is started by the question; --no-start asks nobody.`,
 		cannot: "list the sockets",
+		exits:  []int{exitNotPermitted},
 		run:    a.listSockets,
 		text: func(w io.Writer, list []socketInfo) error {
 			return table(w, "NAME\tSERVICE\tVERSION\tCALLERS\tSOCKET", func(row func(...any)) {
@@ -91,7 +92,7 @@ func socketFiles(dirs profile.Dirs) ([]socketInfo, error) {
 	for _, entry := range entries {
 		name, isSocket := strings.CutSuffix(entry.Name(), ".sock")
 		if info, err := entry.Info(); err == nil && isSocket && info.Mode().Type() == fs.ModeSocket {
-			list = append(list, socketInfo{Name: name, Socket: filepath.Join(dirs.Runtime, entry.Name()), Mode: info.Mode().String(), Callers: owner})
+			list = append(list, socketInfo{Name: name, Socket: filepath.Join(dirs.Runtime, entry.Name()), Mode: "s" + info.Mode().Perm().String()[1:], Callers: owner})
 		}
 	}
 	return list, nil

@@ -136,10 +136,13 @@ func keyRemove(a *app) *cobra.Command {
 		exits:  []int{exitNotFound, exitNoKey},
 		run: func(ctx context.Context, args peerArg) (peerResult, error) {
 			result, err := a.withKey(ctx, args, keys.Agent.Remove)
-			if err == nil {
-				err = a.loads().Forget(result.Peer)
+			if err != nil {
+				return result, err
 			}
-			return result, err
+			if err := a.loads().Forget(result.Peer); err != nil {
+				a.note("%v", err) // the agent has forgotten it nevertheless
+			}
+			return result, nil
 		},
 		text: printPeer,
 	}.command(a)

@@ -56,7 +56,7 @@ type keyGenerateArgs struct {
 	File           string `arg:"FILE"`
 	From           string `json:"from" help:"import the private key in <FILE> (- for standard input) instead of making one"`
 	FromPassphrase string `json:"from_passphrase_file" help:"read the passphrase of the imported key from the first line of <FILE>"`
-	Comment        string `json:"comment" help:"text for the public key file"`
+	Comment        string `json:"comment" help:"<TEXT> for the public key file"`
 	PassphraseFile string `json:"passphrase_file" help:"read the passphrase from the first line of <FILE>; /dev/fd/N is file descriptor N"`
 	Load           bool   `json:"load" help:"load the key into the agent, too, as lnk key add does"`
 }

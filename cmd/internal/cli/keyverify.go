@@ -23,7 +23,7 @@ import (
 type keyVerifyArgs struct {
 	File      string `arg:"FILE"`
 	Signature string `arg:"[SIGNATURE]"`
-	Signer    string `json:"signer" help:"the key that must have signed, in any notation (default: the profile's)"`
+	Signer    string `json:"signer" help:"the <KEY> that must have signed, in any notation (default: the profile's)"`
 	Namespace string `json:"namespace" short:"n" help:"what the signature is for: the signer's <NAME>"`
 	Allowed   string `json:"allowed_signers" short:"f" help:"any key in the allowed-signers <FILE> may have signed"`
 	Principal string `json:"principal" short:"I" help:"with --allowed-signers: as this <NAME>"`
@@ -130,7 +130,7 @@ type keyAllowArgs struct {
 	Principal  string   `arg:"PRINCIPAL"`
 	Peer       string   `arg:"[PEER]"`
 	Namespaces []string `json:"namespace" short:"n" help:"allow signatures for this <NAME> only; may be repeated"`
-	Comment    string   `json:"comment" help:"text for the end of the line"`
+	Comment    string   `json:"comment" help:"<TEXT> for the end of the line"`
 }
 
 // allowedResult is a line of an allowed-signers file.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,7 +56,11 @@ func printResult[R any](a *app, result R, text func(io.Writer, R) error) error {
 	if text == nil {
 		return nil
 	}
-	return text(a.Stdout, result)
+	var lines bytes.Buffer
+	if err := text(&lines, result); err != nil {
+		return err
+	}
+	return a.write(lines.Bytes())
 }
 
 // printEach prints results one by one as they come, until the first error.

@@ -13,8 +13,8 @@ import (
 
 type pubArgs struct {
 	Topic  string `arg:"TOPIC"`
-	ID     string `json:"id" help:"the event's id: what was stored once under it is not stored again for ten minutes"`
-	Schema string `json:"schema" help:"the name and version of the payload's format, such as build.done/1"`
+	ID     string `json:"id" help:"the event's <ID>: what was stored once under it is not stored again for ten minutes"`
+	Schema string `json:"schema" help:"the payload's format, <NAME/VERSION> such as build.done/1"`
 }
 
 // pubResult says where the bus stored an event.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ the event not dealt with, retry:N tries up to N times more with growing pauses a
   lnk sub 'rad.*.git.>' --replay all --until-current
   lnk sub 'rad.*.git.updated' --durable ci --fail retry:3 --exec ./build {2}`,
 		cannot:   "subscribe",
-		exits:    []int{exitPartial, exitConflict, exitUnavailable, exitDeadline, exitInterrupted},
+		exits:    []int{exitPartial, exitNotFound, exitConflict, exitUnavailable, exitDeadline, exitInterrupted},
 		defaults: subArgs{Jobs: 1},
 		run:      a.subscribe,
 	}.command(a)
@@ -60,6 +61,11 @@ func (a *app) subscribe(ctx context.Context, args subArgs) error {
 	dirs, err := a.dirs()
 	if err != nil {
 		return err
+	}
+	if args.Exec != "" {
+		if _, err := exec.LookPath(args.Exec); err != nil {
+			return ipc.Errorf(ipc.NotFound, "no program %s: %w", args.Exec, err)
+		}
 	}
 	position, err := openPosition(dirs, args.Durable)
 	if err != nil {

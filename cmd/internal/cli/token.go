@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,8 +69,8 @@ func (a *app) readToken() ([]byte, error) {
 
 type tokenIssueArgs struct {
 	Method []string      `json:"method" help:"permit the methods that <PATTERN> names: git.refs, or git.* for all of git; may be repeated"`
-	TTL    time.Duration `json:"ttl" help:"for how long, at most 720h (default 5m with --uses)"`
-	Uses   int           `json:"uses" help:"how often, at most 10000 (default: any number of times)"`
+	TTL    time.Duration `json:"ttl" help:"good for this <TIME>, at most 720h (default 5m with --uses)"`
+	Uses   int           `json:"uses" help:"good for <N> uses, at most 10000 (default: any number)"`
 }
 
 // tokenIssued is a new token with its text, which nobody can show again.
@@ -96,13 +97,26 @@ spent before the call begins and never comes back, also if the call fails.`,
 			info, text, err := token.Open(dirs).Issue(ctx, token.Order{
 				Methods: args.Method, TTL: args.TTL, Uses: args.Uses, Caller: fmt.Sprintf("process %d", os.Getpid()),
 			})
-			return tokenIssued{info, text}, err
+			if err != nil {
+				return tokenIssued{}, err
+			}
+			for _, pattern := range info.Methods {
+				if !namesMethod(pattern) {
+					a.note("no service that lnk knows has a method %s", pattern)
+				}
+			}
+			return tokenIssued{info, text}, nil
 		},
 		text: func(w io.Writer, t tokenIssued) error {
 			_, err := fmt.Fprintln(w, t.Text)
 			return err
 		},
 	}.command(a)
+}
+
+// namesMethod reports whether a service that lnk knows has a method of that name or pattern.
+func namesMethod(pattern string) bool {
+	return slices.ContainsFunc(contracts(), func(m ipc.Method) bool { return token.Patterns{pattern}.Cover(m.Info().Name) })
 }
 
 func tokenList(a *app) *cobra.Command {
@@ -203,16 +217,7 @@ appended to. Of more than twenty refusals a second of one service only the numbe
 }
 
 func printTokenEvent(w io.Writer, e token.Event) error {
-	id := string(e.Token)
-	if id == "" {
-		id = "-"
-	}
-	line := fmt.Sprintf("%s %s %s %s", e.Time.Format(time.RFC3339), e.Event, id, e.Method)
-	for _, more := range []string{e.Caller, e.Detail} {
-		if more != "" {
-			line += ", " + more
-		}
-	}
-	_, err := fmt.Fprintln(w, line)
+	about := slices.DeleteFunc([]string{e.Method, e.Caller, e.Detail}, func(s string) bool { return s == "" })
+	_, err := fmt.Fprintln(w, e.Time.Format(time.RFC3339), e.Event, orDash(string(e.Token)), strings.Join(about, ", "))
 	return err
 }
