@@ -195,6 +195,25 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
+// An hourglass is a context whose time is up when the test says so.
+type hourglass struct {
+	context.Context
+	empty chan struct{}
+}
+
+// Done implements context.Context.
+func (h hourglass) Done() <-chan struct{} { return h.empty }
+
+// Err implements context.Context.
+func (h hourglass) Err() error {
+	select {
+	case <-h.empty:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // TestPromptLeftOpen has nobody answer the agent's prompt: first the caller's time runs out, then the agent dies over it.
 func TestPromptLeftOpen(t *testing.T) {
 	dir := keystest.ShortDir(t)
@@ -210,18 +229,19 @@ func TestPromptLeftOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := agent.Signer(id).Sign(ctx, message)
-	wantCause(t, err, "did not answer within")
+	failed := make(chan error, 1)
+	sign := func(ctx context.Context) {
+		_, err := agent.Signer(id).Sign(ctx, message)
+		failed <- err
+	}
+	patience := hourglass{t.Context(), make(chan struct{})}
+	go sign(patience)
 	eventually(t, func() bool { return os.Remove(asked) == nil })
+	close(patience.empty)
+	wantCause(t, <-failed, "did not answer within")
 	leave()
 
-	failed := make(chan error, 1)
-	go func() {
-		_, err := agent.Signer(id).Sign(t.Context(), message)
-		failed <- err
-	}()
+	go sign(t.Context())
 	eventually(t, func() bool { return os.Remove(asked) == nil })
 	stop()
 	leave() // The prompt has inherited the connection from the agent, which closes only now.

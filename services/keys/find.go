@@ -71,7 +71,7 @@ func (s Sources) candidates(ctx context.Context) func(yield func(Candidate) bool
 					continue
 				}
 				seen[path] = true
-				agent := Agent{Path: path, Source: look.source, Patience: s.Patience, spare: &spare{}}
+				agent := Agent{Path: path, Source: look.source, Patience: s.Patience, spare: newSpare()}
 				if !yield(Candidate{agent, agent.Check(ctx)}) {
 					return
 				}

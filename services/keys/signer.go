@@ -35,7 +35,7 @@ func (a Agent) Signer(id peer.ID) *AgentSigner {
 	// Cheaper even if there is only one signature: 6 and 36 microseconds instead of 47.
 	check, _ := Expand(pub)
 	if a.spare == nil {
-		a.spare = &spare{}
+		a.spare = newSpare()
 	}
 	return &AgentSigner{a, id, pub, sshKey(pub), check}
 }

@@ -15,11 +15,14 @@ const linger = time.Second
 // waits behind another's prompt. A nil spare keeps nothing.
 type spare struct {
 	mu      sync.Mutex
+	linger  time.Duration // of the idle connection
 	conn    *net.UnixConn // nil if there is none
 	socket  os.FileInfo   // that it was dialled on
 	since   time.Time     // when it was put here
 	waiting bool          // for hangUp
 }
+
+func newSpare() *spare { return &spare{linger: linger} }
 
 // take returns the connection, or nil if there is none or the agent's path leads to another socket by now.
 func (s *spare) take(socket os.FileInfo) *net.UnixConn {
@@ -53,7 +56,7 @@ func (s *spare) keep(conn *net.UnixConn, socket os.FileInfo) bool {
 	s.conn, s.socket, s.since = conn, socket, time.Now()
 	if !s.waiting {
 		s.waiting = true
-		time.AfterFunc(linger, s.hangUp)
+		time.AfterFunc(s.linger, s.hangUp)
 	}
 	return true
 }
@@ -65,8 +68,8 @@ func (s *spare) hangUp() {
 	defer s.mu.Unlock()
 	idle := time.Since(s.since)
 	switch {
-	case s.conn != nil && idle < linger:
-		time.AfterFunc(linger-idle, s.hangUp)
+	case s.conn != nil && idle < s.linger:
+		time.AfterFunc(s.linger-idle, s.hangUp)
 		return
 	case s.conn != nil:
 		s.conn.Close()

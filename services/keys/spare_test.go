@@ -46,7 +46,7 @@ func TestSpareConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer := found.Signer(id)
+		signer := found.WithSpare(t).Signer(id)
 		for range 10 {
 			if _, err := signer.Sign(t.Context(), message); err != nil {
 				t.Fatal(err)
@@ -129,7 +129,7 @@ func TestSpareConnectionIsSharedByNobody(t *testing.T) {
 // TestSpareConnectionOfAnEndedAgent: whether the agent ended before or during a request cannot be told.
 func TestSpareConnectionOfAnEndedAgent(t *testing.T) {
 	agent, stop := keystest.StartAgent(t, filepath.Join(keystest.ShortDir(t), "agent"))
-	signer := agent.Signer(keystest.AddKey(t, agent))
+	signer := agent.WithSpare(t).Signer(keystest.AddKey(t, agent))
 	if _, err := signer.Sign(t.Context(), message); err != nil {
 		t.Fatal(err)
 	}
