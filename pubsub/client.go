@@ -29,6 +29,7 @@ const (
 type Client struct {
 	socket, name string
 	idle, quiet  time.Duration // idleTimeout, quietTime; tests have less patience
+	noted        func(uint64)  // told by quiet subscriptions with which number they would go on, for tests; nil for nobody
 
 	lock   chan struct{} // guards what follows; a channel, as whoever dials holds it and others' time may run out
 	conn   *conn         // shared by everything but subscriptions; nil when not connected

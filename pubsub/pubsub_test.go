@@ -27,7 +27,7 @@ func client(t *testing.T, bus *busdtest.Bus) *pubsub.Client {
 
 // limited is a context for things that must not hang.
 func limited(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -139,7 +139,7 @@ func TestNoBus(t *testing.T) {
 					t.Errorf("Subscribe: %v", err)
 				}
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

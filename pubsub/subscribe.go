@@ -227,7 +227,7 @@ func (s *subscription) read(ctx context.Context, stream jetstream.Stream, consum
 	for n := uint64(1); ; {
 		msg, err := nextMessage(ctx, s.client.quiet, messages)
 		if errors.Is(err, errQuiet) {
-			err = s.noteProgress(ctx, stream, consumer)
+			err = s.noteProgress(ctx, stream, consumer, n)
 		} else if err == nil {
 			err = s.deliver(ctx, stream, msg, n)
 			n++
@@ -254,8 +254,9 @@ func nextMessage(ctx context.Context, wait time.Duration, messages jetstream.Mes
 	return nil, broken("the subscription was interrupted", err)
 }
 
-// noteProgress moves on past events that do not match, so that their expiry is not taken for a gap later.
-func (s *subscription) noteProgress(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+// noteProgress moves on past events that do not match, so that their expiry is not taken for a gap later. The consumer's nth
+// event is awaited: only if it has delivered no more is nothing on its way.
+func (s *subscription) noteProgress(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, n uint64) error {
 	state, err := stream.Info(ctx)
 	if err != nil {
 		return broken("cannot look at the stored events", err)
@@ -264,8 +265,11 @@ func (s *subscription) noteProgress(ctx context.Context, stream jetstream.Stream
 	if err != nil {
 		return broken("cannot look at the subscription", err)
 	}
-	if info.NumPending == 0 && info.Delivered.Stream < s.next {
+	if info.NumPending == 0 && info.Delivered.Consumer < n {
 		s.next, s.placed = max(s.next, state.State.LastSeq+1), true
+	}
+	if s.client.noted != nil {
+		s.client.noted(s.next)
 	}
 	return nil
 }

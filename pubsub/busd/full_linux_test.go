@@ -55,7 +55,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		acks, err := publish(4, 103)
 		if err == nil {
@@ -100,7 +100,7 @@ func refused(t *testing.T, when string, publish func(from, to int) ([]pubsub.Ack
 		if !errors.Is(err, ipc.ResourceExhausted) || ipc.HintOf(err) == "" || len(acks) != 0 {
 			t.Errorf("%s, %d messages: %d acknowledged, %v (hint %q)", when, last-3, len(acks), err, ipc.HintOf(err))
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s the refusal took %v", when, took)
 		}
 	}

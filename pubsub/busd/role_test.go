@@ -16,7 +16,7 @@ import (
 
 // publishOnce is a program that publishes on a topic and says how that went by its exit status: an ipc code.
 func publishOnce(socket, topic string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c := pubsub.NewClient(socket, "test")
 	defer c.Close()

@@ -94,7 +94,7 @@ func TestUnderSupervisor(t *testing.T) {
 // await waits until the bus is in a state and returns its process id.
 func await(t *testing.T, dirs profile.Dirs, want supervisor.State) int {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		services, err := supervisor.Status(t.Context(), dirs)
 		if err != nil {
 			t.Fatal(err)
