@@ -94,6 +94,8 @@ func dialError(ctx context.Context, path string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded): // the dialer has a look at the clock, too, and may be ahead of ctx
+		return context.DeadlineExceeded
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return Errorf(Unavailable, "nothing listens on %s: %w", path, err).WithHint(startHint)
 	case errors.Is(err, fs.ErrPermission):
