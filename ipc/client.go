@@ -229,9 +229,12 @@ func deadlineOf(ctx context.Context) time.Time {
 
 // callError gives context errors a code and the method's name.
 func callError(err error, method string) error {
+	if err == nil {
+		return nil // before e, which takes memory
+	}
 	var e *Error
 	switch {
-	case err == nil || errors.As(err, &e) || errors.Is(err, errNotExecuted):
+	case errors.As(err, &e) || errors.Is(err, errNotExecuted):
 		return err
 	case errors.Is(err, context.Canceled):
 		return Errorf(Cancelled, "%s was cancelled: %w", method, err)
