@@ -54,8 +54,8 @@ func (m *Manager) Install(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := m.checkSearched(ctx); err != nil {
-		return fmt.Errorf("cannot install units: %w", err)
+	if err := m.Check(ctx); err != nil {
+		return err
 	}
 	changed, err := m.write(files)
 	if err != nil {
@@ -69,16 +69,16 @@ func (m *Manager) Install(ctx context.Context, c Config) error {
 	return m.Enable(ctx, c.Peers)
 }
 
-// checkSearched makes sure that the manager runs and looks for units where they will be put: its environment may have
-// another XDG_CONFIG_HOME than the caller's.
-func (m *Manager) checkSearched(ctx context.Context) error {
+// Check says whether the manager runs and looks for units where they will be put: its environment may have another
+// XDG_CONFIG_HOME than the caller's.
+func (m *Manager) Check(ctx context.Context) error {
 	out, err := m.systemctl(ctx, "show", "--property=UnitPath", "--value")
-	if err != nil {
-		return err
-	}
 	folder := filepath.Join(m.Folder, "user")
-	if !slices.Contains(strings.Fields(out), folder) {
-		return fmt.Errorf("your service manager does not look for units in %s", folder)
+	if err == nil && !slices.Contains(strings.Fields(out), folder) {
+		err = fmt.Errorf("your service manager does not look for units in %s", folder)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot install units: %w", err)
 	}
 	return nil
 }

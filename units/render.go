@@ -3,13 +3,13 @@ package units
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"text/template"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/profile"
 )
@@ -101,7 +101,7 @@ func (c Config) check() error {
 		return fmt.Errorf("the folder of the programs must be an absolute path, not %q", c.Programs)
 	}
 	if c.Idle < 0 {
-		return errors.New("the idle time must not be negative")
+		return ipc.Errorf(ipc.BadRequest, "the idle time must not be negative")
 	}
 	if err := printable(c.Programs); err != nil {
 		return err

@@ -19,6 +19,16 @@ type seedFlags struct {
 	ManagerCredential bool   `json:"manager_credential" help:"with --seed: store no passphrase, user@.service passes the credential lnk-passphrase on"`
 }
 
+func (f seedFlags) check() error {
+	switch {
+	case !f.Seed && (f.PassphraseFile != "" || f.ManagerCredential):
+		return ipc.Errorf(ipc.BadRequest, "--passphrase-file and --manager-credential go with --seed")
+	case f.PassphraseFile != "" && f.ManagerCredential:
+		return ipc.Errorf(ipc.BadRequest, "--passphrase-file and --manager-credential exclude each other")
+	}
+	return nil
+}
+
 // prepareSeed finds out how the seed's agent gets the passphrase, and stores it for the agent alone.
 func (a *app) prepareSeed(ctx context.Context, args serviceInstallArgs) (units.Seed, error) {
 	dirs, p, err := a.current()
@@ -27,6 +37,10 @@ func (a *app) prepareSeed(ctx context.Context, args serviceInstallArgs) (units.S
 	}
 	if p.Key == "" {
 		return units.Seed{}, ipc.Errorf(ipc.NotFound, "profile %s has no key file", p.Name).WithHint("lnk profile create NAME")
+	}
+	// Before anybody types a passphrase for nothing, or one is stored that nobody uses.
+	if err := a.withManager(args.serviceScope, func(m *units.Manager) error { return m.Check(ctx) }); err != nil {
+		return units.Seed{}, err
 	}
 	seed := units.Seed{Peer: p.Peer, Key: p.Key, Passphrase: units.PassphraseNone}
 	encrypted, err := keys.IsEncrypted(p.Key)

@@ -153,6 +153,9 @@ file that only you can read; it is never in a unit, an environment variable or a
 		cannot:  "install the units",
 		exits:   []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitInterrupted},
 		run: func(ctx context.Context, args serviceInstallArgs) error {
+			if err := args.seedFlags.check(); err != nil {
+				return err
+			}
 			if err := a.refuseBesideUp(ctx); err != nil {
 				return err
 			}
@@ -265,16 +268,16 @@ func (a *app) refuseBesideUp(ctx context.Context) error {
 	return ipc.Errorf(ipc.Conflict, "lnk up listens on the sockets").WithHint("end lnk up first")
 }
 
-// withManager runs one step with the user's service manager.
+// withManager runs one step with the user's service manager. A failure without a code of its own is the manager's.
 func (a *app) withManager(scope serviceScope, step func(*units.Manager) error) error {
 	manager, err := units.NewManager(a.Environ(), scope.Runtime)
 	if err == nil {
 		err = step(manager)
 	}
-	if err != nil {
+	if err != nil && ipc.CodeOf(err) == ipc.Internal {
 		return ipc.Errorf(ipc.Unavailable, "%w", err).WithHint("where there is no systemd for users, run lnk up")
 	}
-	return nil
+	return err
 }
 
 // unitConfig describes this lnk, its folders and profiles to package units.
