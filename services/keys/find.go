@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,7 @@ type Candidate struct {
 // source that named one: ipc.NoKey with a hint.
 func FindAgent(ctx context.Context, s Sources) (Agent, error) {
 	var first error
-	for candidate := range s.candidates(ctx) {
+	for candidate := range Candidates(ctx, s) {
 		if candidate.Problem == nil {
 			return candidate.Agent, nil
 		}
@@ -51,18 +52,9 @@ func FindAgent(ctx context.Context, s Sources) (Agent, error) {
 	return Agent{}, first
 }
 
-// Candidates returns every agent that FindAgent would consider, in order, and what is wrong with each. FindAgent takes
-// the first that has no problem. It is for people who wonder why.
-func Candidates(ctx context.Context, s Sources) []Candidate {
-	var all []Candidate
-	for candidate := range s.candidates(ctx) {
-		all = append(all, candidate)
-	}
-	return all
-}
-
-// candidates looks lazily: asking the user manager costs a process.
-func (s Sources) candidates(ctx context.Context) func(yield func(Candidate) bool) {
+// Candidates gives every agent that FindAgent would consider, in order, and what is wrong with each. FindAgent takes the first
+// that has no problem. It looks no further than it is asked to: asking the user manager costs a process.
+func Candidates(ctx context.Context, s Sources) iter.Seq[Candidate] {
 	return func(yield func(Candidate) bool) {
 		seen := map[string]bool{"": true}
 		for _, look := range s.places() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func TestFindAgentOrder(t *testing.T) {
 		if err != nil || got.Path != want.path || got.Source != want.source {
 			t.Errorf("found %+v, %v; want %+v", got, err, want)
 		}
-		all := keys.Candidates(t.Context(), sources)
+		all := slices.Collect(keys.Candidates(t.Context(), sources))
 		if len(all) != len(order) {
 			t.Fatalf("candidates are %v", all)
 		}
@@ -67,6 +68,18 @@ func TestFindAgentOrder(t *testing.T) {
 	}
 	_, err := keys.FindAgent(t.Context(), sources)
 	wantCause(t, err, "no ssh-agent is running at "+path("caller"))
+}
+
+func TestCandidatesAsksNoManagerInVain(t *testing.T) {
+	sources := keys.Sources{Caller: keystest.Agent(t).Path, Getenv: environment(), UserManager: func(context.Context) ([]byte, error) {
+		t.Error("the user manager was asked")
+		return nil, errors.New("not asked for")
+	}}
+	for candidate := range keys.Candidates(t.Context(), sources) {
+		if candidate.Path == sources.Caller && candidate.Problem == nil {
+			break
+		}
+	}
 }
 
 func TestFindAgentNone(t *testing.T) {
@@ -122,7 +135,7 @@ func TestFindOnly(t *testing.T) {
 	if got, err := keys.FindAgent(t.Context(), sources); err != nil || got.Path != own || got.Source != keys.SourceProfile || got.Patience != time.Second {
 		t.Errorf("found %+v, %v", got, err)
 	}
-	if all := keys.Candidates(t.Context(), sources); len(all) != 1 {
+	if all := slices.Collect(keys.Candidates(t.Context(), sources)); len(all) != 1 {
 		t.Errorf("candidates are %v", all)
 	}
 }

@@ -33,6 +33,7 @@ type Document interface {
 // File is metadata of a role other than root. It never changes; signing makes another.
 type File struct {
 	data, payload []byte
+	made          bool // data holds nothing but the payload and the signatures
 	kind          string
 	version       int64
 	expires       time.Time
@@ -90,12 +91,17 @@ func (f *File) AddSignature(role Role, sig Signature) (*File, error) {
 	if err := role.Keys[i].verify(f.payload, sig.Sig); err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "cannot add signature: %w", err)
 	}
-	data, err := withSignature(f.data, sig)
+	next := *f
+	next.signatures, next.good = placeSignature(f.signatures, sig), f.good.with(sig)
+	var err error
+	if f.made { // a snapshot is too large to be read just for that
+		next.data, err = writeDocument(map[string]json.RawMessage{"signed": f.payload}, writeSignatures(next.signatures))
+	} else {
+		next.data, err = withSignature(f.data, sig)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot add signature: %w", err)
 	}
-	next := *f
-	next.data, next.signatures, next.good = data, placeSignature(f.signatures, sig), f.good.with(sig)
 	return &next, nil
 }
 
@@ -123,52 +129,55 @@ func (v verified) with(s Signature) verified {
 	return next
 }
 
-// newFile makes an unsigned document of a payload, which is canonical and must be JSON: canonical text may hold raw
-// control characters, which JSON may not.
+// newFile makes an unsigned document of a payload, which is canonical and JSON.
 func newFile(kind string, payload []byte, version int64, expires time.Time) (*File, error) {
-	switch {
-	case version < 1 || version > maxInteger:
+	if version < 1 || version > maxInteger {
 		return nil, fmt.Errorf("cannot make %s metadata: version %d", kind, version)
-	case !json.Valid(payload):
-		return nil, fmt.Errorf("cannot make %s metadata: some text holds control characters", kind)
 	}
 	data := slices.Concat([]byte("{\"signatures\":[],\"signed\":"), payload, []byte("}"))
-	return &File{data: data, payload: payload, kind: kind, version: version, expires: expires}, nil
+	return &File{data: data, payload: payload, made: true, kind: kind, version: version, expires: expires}, nil
 }
 
 // stamp is the form in which TUF writes times.
 func stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
-// readFile reads what the documents of all roles have in common: canonical is that of the whole file.
-func readFile(data []byte, kind string) (*File, error) {
+// meta is what snapshot and timestamp say about other documents, by file name.
+type meta map[string]struct {
+	Version int64 `json:"version"`
+}
+
+// readFile reads what the documents of all roles have in common, and the versions that some name: a snapshot is too large to
+// be read twice.
+func readFile(data []byte, kind string) (*File, meta, error) {
 	var head struct {
 		Signed struct {
 			Type        string    `json:"_type"`
 			SpecVersion string    `json:"spec_version"`
 			Version     int64     `json:"version"`
 			Expires     time.Time `json:"expires"`
+			Meta        meta      `json:"meta"`
 		} `json:"signed"`
 		Signatures []metadata.Signature `json:"signatures"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f := &File{data: data, kind: head.Signed.Type, version: head.Signed.Version, expires: head.Signed.Expires}
 	switch {
 	case f.kind != kind:
-		return nil, fmt.Errorf("it is of type %.40q, not %s", f.kind, kind)
+		return nil, nil, fmt.Errorf("it is of type %.40q, not %s", f.kind, kind)
 	case !strings.HasPrefix(head.Signed.SpecVersion, "1."):
-		return nil, fmt.Errorf("TUF specification %.20q is not supported", head.Signed.SpecVersion)
+		return nil, nil, fmt.Errorf("TUF specification %.20q is not supported", head.Signed.SpecVersion)
 	case f.version < 1:
-		return nil, fmt.Errorf("version %d", f.version)
+		return nil, nil, fmt.Errorf("version %d", f.version)
 	case f.expires.Nanosecond() != 0 || f.expires.Location() != time.UTC:
-		return nil, errors.New("the date of expiry is not UTC in whole seconds")
+		return nil, nil, errors.New("the date of expiry is not UTC in whole seconds")
 	case len(head.Signatures) > maxEntries:
-		return nil, fmt.Errorf("%d signatures, the limit is %d", len(head.Signatures), maxEntries)
+		return nil, nil, fmt.Errorf("%d signatures, the limit is %d", len(head.Signatures), maxEntries)
 	}
 	var err error
 	f.signatures, err = readSignatures(head.Signatures)
-	return f, err
+	return f, head.Signed.Meta, err
 }
 
 func hexOf(b []byte) string { return hex.EncodeToString(b) }

@@ -2,11 +2,11 @@ package trust
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -89,27 +89,17 @@ func ParseTimestamp(data []byte) (TimestampSpec, error) {
 }
 
 func parseVersions(data []byte, kind string) (*File, map[string]int64, error) {
-	f, err := readFile(data, kind)
+	f, meta, err := readFile(data, kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	var file struct {
-		Signed struct {
-			Meta map[string]struct {
-				Version int64 `json:"version"`
-			} `json:"meta"`
-		} `json:"signed"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, nil, err
-	}
-	versions := make(map[string]int64, len(file.Signed.Meta))
-	for name, meta := range file.Signed.Meta {
-		role := name[:max(0, len(name)-len(".json"))]
-		if role+".json" != name || meta.Version < 1 {
+	versions := make(map[string]int64, len(meta))
+	for name, m := range meta {
+		role, ok := strings.CutSuffix(name, ".json")
+		if !ok || m.Version < 1 {
 			return nil, nil, fmt.Errorf("bad entry for %.80q", name)
 		}
-		versions[role] = meta.Version
+		versions[role] = m.Version
 	}
 	return f, versions, nil
 }

@@ -107,6 +107,9 @@ func NewTargets(spec TargetsSpec) (*Targets, error) {
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "cannot make targets metadata: %w", err)
 	}
+	if !json.Valid(payload) { // canonical text may hold raw control characters, which JSON may not
+		return nil, ipc.Errorf(ipc.BadRequest, "cannot make targets metadata: some text holds control characters")
+	}
 	f, err := newFile(RoleTargets, payload, spec.Version, spec.Expires.UTC().Truncate(time.Second))
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "%w", err)
@@ -177,7 +180,10 @@ func CheckTarget(path string, t Target) error {
 
 // CheckRoleName refuses names that could leave the folder of metadata or pass for a top-level role.
 func CheckRoleName(name string) error {
-	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	}
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, bad) {
 		return fmt.Errorf("role name %.80q must be letters, digits, _ and -, at most 64", name)
 	}
 	if slices.Contains(topLevelRoles, name) {
@@ -241,7 +247,7 @@ func parseTargets(data []byte) (*Targets, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFile(data, RoleTargets)
+	f, _, err := readFile(data, RoleTargets)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func withSignature(data []byte, sig Signature) ([]byte, error) {
 	if err := json.Unmarshal(members["signatures"], &list); err != nil {
 		return nil, err
 	}
-	entry := fmt.Appendf(nil, `{"keyid": %q, "sig": %q}`, sig.KeyID, hex.EncodeToString(sig.Sig))
+	entry := writeSignatures([]Signature{sig})[0]
 	for i, old := range list {
 		var head struct {
 			KeyID string `json:"keyid"`
@@ -34,6 +34,14 @@ func withSignature(data []byte, sig Signature) ([]byte, error) {
 		}
 	}
 	return writeDocument(members, append(list, entry))
+}
+
+func writeSignatures(list []Signature) []json.RawMessage {
+	entries := make([]json.RawMessage, len(list))
+	for i, s := range list {
+		entries[i] = fmt.Appendf(nil, `{"keyid": %q, "sig": %q}`, s.KeyID, hex.EncodeToString(s.Sig))
+	}
+	return entries
 }
 
 // writeDocument writes a metadata file for people to read: one signature per line, then the other members as they are.
@@ -59,7 +67,7 @@ func writeDocument(members map[string]json.RawMessage, signatures []json.RawMess
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, ",\n\t%s: %s", quoted, members[name])
+		b.Write(slices.Concat([]byte(",\n\t"), quoted, []byte(": "), members[name]))
 	}
 	b.WriteString("\n}\n")
 	return b.Bytes(), nil

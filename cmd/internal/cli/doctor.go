@@ -160,7 +160,7 @@ func checkSettings(dirs profile.Dirs) finding {
 func (a *app) checkAgents(ctx context.Context, p profile.Profile) []finding {
 	var list []finding
 	var used *keys.Agent
-	for _, candidate := range keys.Candidates(ctx, a.agentSources(p)) {
+	for candidate := range keys.Candidates(ctx, a.agentSources(p)) {
 		f := finding{Check: "agent", OK: candidate.Problem == nil}
 		switch {
 		case candidate.Problem != nil:

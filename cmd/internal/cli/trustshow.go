@@ -207,7 +207,7 @@ func (a *app) signingAgents(ctx context.Context, p trust.PendingRole) []signingA
 // agentsHere lists the agents that answer: those that commands look for, and those of all profiles.
 func (a *app) agentsHere(ctx context.Context) []keys.Agent {
 	dirs, current, _ := a.current() // without a profile there is no setting of its own
-	candidates := keys.Candidates(ctx, a.agentSources(current))
+	candidates := slices.Collect(keys.Candidates(ctx, a.agentSources(current)))
 	profiles, _ := dirs.Profiles() // those that are broken are no help, and not in the way
 	for _, p := range profiles {
 		if p.AgentSocket != "" {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"iter"
 	"maps"
 	"sync"
 	"time"
@@ -48,10 +49,10 @@ func (a *agents) holding(ctx context.Context, id peer.ID, callers string) (keys.
 		}
 	}
 	var first error
-	for _, candidate := range a.candidates(ctx) {
-		held, err := candidate.Holds(ctx, id)
+	for agent := range a.candidates(ctx) {
+		held, err := agent.Holds(ctx, id)
 		if held {
-			return a.remember(id, candidate.Agent), nil
+			return a.remember(id, agent), nil
 		}
 		if first == nil {
 			first = err
@@ -82,17 +83,21 @@ func (a *agents) remember(id peer.ID, agent keys.Agent) keys.Agent {
 	return agent
 }
 
-func (a *agents) candidates(ctx context.Context) []keys.Candidate {
-	sources := keys.Sources{Getenv: a.getenv, Caller: a.getenv(AgentVariable)}
-	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
-	var all []keys.Candidate
-	for _, p := range profiles {
-		if p.AgentSocket != "" {
-			agent := keys.Agent{Path: p.AgentSocket, Source: keys.SourceProfile}
-			all = append(all, keys.Candidate{Agent: agent})
+// candidates gives the agents that may hold the key: those of profiles, and those that FindAgent would look for.
+func (a *agents) candidates(ctx context.Context) iter.Seq[keys.Agent] {
+	return func(yield func(keys.Agent) bool) {
+		profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
+		for _, p := range profiles {
+			if p.AgentSocket != "" && !yield(keys.Agent{Path: p.AgentSocket, Source: keys.SourceProfile}) {
+				return
+			}
+		}
+		for candidate := range keys.Candidates(ctx, keys.Sources{Getenv: a.getenv, Caller: a.getenv(AgentVariable)}) {
+			if !yield(candidate.Agent) {
+				return
+			}
 		}
 	}
-	return append(all, keys.Candidates(ctx, sources)...)
 }
 
 // signer returns the online key with the agent that holds it.

@@ -69,7 +69,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	_, _ = socket.Close(), l.Close() // the process has it, and nobody else: when it ends, callers are told
-	p.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	p.http = &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", p.socket())
 	}}}
 }

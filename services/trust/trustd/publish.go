@@ -164,8 +164,8 @@ func (e *edit) renewed() []string {
 	case e.rotates:
 		list = e.r.onlineRoles()
 	default:
-		for _, role := range e.r.onlineRoles() {
-			if e.change.bump[role] {
+		for role := range e.change.bump {
+			if e.r.signsOnline(role) {
 				list = append(list, role)
 			}
 		}
@@ -176,15 +176,20 @@ func (e *edit) renewed() []string {
 // onlineRoles lists the published roles below targets that the online key signs.
 func (r *repository) onlineRoles() []string {
 	var list []string
-	for _, role := range slices.Sorted(maps.Keys(r.edition.snapshot.Versions)) {
-		if role == trust.RoleTargets {
-			continue
-		}
-		if r.state.Settings.Bins > 0 || slices.ContainsFunc(r.state.Settings.Delegated, func(d delegation) bool { return d.Name == role && len(d.Keys) == 0 }) {
+	for role := range r.edition.snapshot.Versions {
+		if r.signsOnline(role) {
 			list = append(list, role)
 		}
 	}
+	slices.Sort(list)
 	return list
+}
+
+// signsOnline reports whether a role is one of them.
+func (r *repository) signsOnline(role string) bool {
+	d, known := r.state.Settings.delegation(role)
+	binned := r.state.Settings.Bins > 0 && role != trust.RoleTargets
+	return r.edition.snapshot.Versions[role] > 0 && (binned || known && len(d.Keys) == 0)
 }
 
 func (e *edit) bins() *trust.Bins { return e.next.Settings.bins(e.root) }

@@ -213,7 +213,7 @@ func (r *repository) force(ctx context.Context, roles []string, by caller) (outc
 		switch {
 		case role == roleBins && r.state.Settings.Bins > 0:
 			below()
-		case role == trust.RoleTargets || role == trust.RoleSnapshot || role == trust.RoleTimestamp, slices.Contains(r.onlineRoles(), role):
+		case role == trust.RoleTargets || role == trust.RoleSnapshot || role == trust.RoleTimestamp, r.signsOnline(role):
 			bump[role] = true
 		default:
 			return outcome{}, ipc.Errorf(ipc.BadRequest, "%s is not a role that is signed online", role).WithHint("for the next version of root: lnk trust update")
