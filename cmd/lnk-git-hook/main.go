@@ -11,13 +11,19 @@ import (
 // gitd is the number of the inherited socket (gitd.hookFile).
 const gitd = 3
 
+const gone = "lnk: gitd went away during the push; push again"
+
 func main() {
 	os.Exit(run())
 }
 
 func run() int {
 	files := syscall.UnixRights(0, 1, 2)
-	if err := syscall.Sendmsg(gitd, []byte{1}, files, nil, 0); err != nil {
+	switch err := syscall.Sendmsg(gitd, []byte{1}, files, nil, 0); err {
+	case nil:
+	case syscall.EPIPE, syscall.ECONNRESET:
+		return fail(gone)
+	default:
 		return fail("lnk-git-hook: this program is started by lnk-gitd during a push: " + err.Error())
 	}
 	verdict := make([]byte, 1)
@@ -26,7 +32,7 @@ func run() int {
 		switch {
 		case err == syscall.EINTR:
 		case err != nil || n == 0:
-			return fail("lnk: gitd went away during the push; push again")
+			return fail(gone)
 		default:
 			return int(verdict[0])
 		}

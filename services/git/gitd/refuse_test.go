@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,6 +266,20 @@ func TestMissingHelperSaysWhatToDo(t *testing.T) {
 func TestHookAlone(t *testing.T) {
 	out, err := exec.Command(filepath.Join(programs, "lnk-git-hook")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "started by lnk-gitd") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// A hook whose gitd was killed while git took the pack says what to do, not how it wants to be started.
+func TestHookWithoutGitd(t *testing.T) {
+	fds := must(syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0))(t)
+	check(t, syscall.Close(fds[0]))
+	inherited := os.NewFile(uintptr(fds[1]), "gitd")
+	defer inherited.Close()
+	hook := exec.Command(filepath.Join(programs, "lnk-git-hook"))
+	hook.ExtraFiles = []*os.File{inherited}
+	out, err := hook.CombinedOutput()
+	if err == nil || string(out) != "lnk: gitd went away during the push; push again\n" {
 		t.Errorf("%v: %s", err, out)
 	}
 }
