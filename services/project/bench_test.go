@@ -18,18 +18,15 @@ func manyRefs(n int, oid OID) map[string]OID {
 // BenchmarkWriteSignedRefs is what a push pays on top of git: encode, sign (with a key in memory), write four objects.
 func BenchmarkWriteSignedRefs(b *testing.B) {
 	for _, n := range []int{1, 1000} {
-		for _, sync := range []bool{false, true} {
-			b.Run(fmt.Sprintf("refs=%d/sync=%v", n, sync), func(b *testing.B) {
-				f := newFixture(b, 1, signer(1))
-				f.sync = sync
-				s := SignedRefs{URN: f.URN, Peer: signer(1).id(), Identity: f.identity.Blob}
-				refs, tip := manyRefs(n, f.commit("one")), OID{}
-				for b.Loop() {
-					s = s.Next(tip, refs, f.identity.Blob)
-					tip = f.write(signer(1), s)
-				}
-			})
-		}
+		b.Run(fmt.Sprintf("refs=%d", n), func(b *testing.B) {
+			f := newFixture(b, 1, signer(1))
+			s := SignedRefs{URN: f.URN, Peer: signer(1).id(), Identity: f.identity.Blob}
+			refs, tip := manyRefs(n, f.commit("one")), OID{}
+			for b.Loop() {
+				s = s.Next(tip, refs, f.identity.Blob)
+				tip = f.write(signer(1), s)
+			}
+		})
 	}
 }
 

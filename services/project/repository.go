@@ -21,8 +21,6 @@ import (
 type Repository struct {
 	URN URN
 	Dir string // the bare git repository
-
-	sync bool
 }
 
 func (r Repository) reader(ctx context.Context) *objectReader {

@@ -35,9 +35,6 @@ func SignedRefsRef(id peer.ID) string { return Namespace(id) + "refs/rad/sigrefs
 // Store is the directory that holds one bare repository per project.
 type Store struct {
 	Dir string // profile.Dirs.Storage; made when the first project is
-	// Sync makes writes wait until the disk has them, a few milliseconds each. Without it they survive the end of any
-	// process, as git's own objects do, but perhaps not that of the machine. Create always waits.
-	Sync bool
 }
 
 // Path returns where the project's repository is, or would be. The name is made from the bytes that the URN encodes, so
@@ -49,7 +46,7 @@ func (s Store) Path(urn URN) string {
 // Open returns the repository of a project. A project that is not here is ipc.NotFound; a repository in a format that
 // this package does not read (SHA-256 objects, reftable) ipc.Unsupported. It reads one file.
 func (s Store) Open(_ context.Context, urn URN) (Repository, error) {
-	r := Repository{URN: urn, Dir: s.Path(urn), sync: s.Sync}
+	r := Repository{URN: urn, Dir: s.Path(urn)}
 	config, err := os.ReadFile(filepath.Join(r.Dir, "config"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Repository{}, ipc.Errorf(ipc.NotFound, "project %s is not stored here", urn).WithHint("lnk project list shows those that are")
@@ -128,7 +125,7 @@ func (s Store) create(ctx context.Context, id Identity, at time.Time) (Repositor
 	} else if err != nil {
 		return Repository{}, err
 	}
-	return Repository{URN: id.URN, Dir: path, sync: s.Sync}, syncPath(s.Dir)
+	return Repository{URN: id.URN, Dir: path}, syncPath(s.Dir)
 }
 
 func alreadyHere() error { return ipc.Errorf(ipc.AlreadyExists, "it is stored here already") }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,6 +195,31 @@ func TestTornTransactionIsFinished(t *testing.T) {
 	})
 	r.verified(projectOf(url))
 	checkChains(t, r.events(), r.remoteRefs(url))
+}
+
+// A machine that went down soon after a push leaves empty files of refs, which git cannot repair. The next daemon does,
+// before the first push, and without a key.
+func TestEmptyRefsAreHealed(t *testing.T) {
+	r, dir, url := pushed(t)
+	r.mustGit(dir, "push", "-q", "lnk", "HEAD:refs/heads/older")
+	r.mustGit(dir, "push", "-q", "lnk", "HEAD:refs/heads/newest")
+	before := r.verified(projectOf(url))
+	r.gitd.kill()
+	storage, prefix := r.storage(projectOf(url)), "refs/namespaces/"+string(r.peer)+"/refs/heads/"
+	for _, ref := range []string{prefix + "main", prefix + "older", prefix + "newest", prefix + "unsigned", "refs/heads/main"} {
+		check(t, os.WriteFile(filepath.Join(storage, ref), nil, 0o644))
+	}
+	r.gitd.start()
+	if after := r.verified(projectOf(url)); !maps.Equal(after, before) {
+		t.Errorf("signed refs: %v, want %v", after, before)
+	}
+	head := r.commit(dir)
+	r.mustGit(dir, "push", "-q", "lnk", "main")
+	refs := r.verified(projectOf(url))
+	checkChains(t, r.events(), refs)
+	if canonical := r.mustGit(storage, "rev-parse", "refs/heads/main"); refs["refs/heads/main"] != head || canonical != head {
+		t.Errorf("refs: %v, the project's branch is at %s, want %s", refs, canonical, head)
+	}
 }
 
 // What somebody changed behind gitd's back is signed with the next push, and becomes an event.

@@ -160,8 +160,9 @@ func (s *Server) recoverOne(ctx context.Context, repo *repository) error {
 		tip = repo.state.tip
 	}
 	release()
-	if publishErr := s.outbox.publish(ctx, repo, tip); publishErr != nil {
-		s.log.Warn("events are deferred", "project", repo.disk.URN, "err", publishErr)
+	deferred, unsafe := p.announce(ctx, tip)
+	if deferred != nil {
+		s.log.Warn("events are deferred", "project", repo.disk.URN, "err", deferred)
 	}
-	return err
+	return errors.Join(err, unsafe)
 }

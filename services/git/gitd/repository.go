@@ -3,6 +3,7 @@ package gitd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -67,6 +68,9 @@ func (r *repositories) find(ctx context.Context, urn project.URN) (*repository, 
 	known := &repository{
 		disk: disk, engine: r.engine, peer: r.peer,
 		lockAt: filepath.Join(r.state, urn.RID()+".lock"), turn: make(chan struct{}, 1),
+	}
+	if err := known.heal(ctx); err != nil {
+		return nil, fmt.Errorf("cannot repair project %s: %w", urn, err)
 	}
 	r.open[urn] = known
 	return known, nil

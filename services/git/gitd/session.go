@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/git/transport"
 	"github.com/lnk-suite/lnk/services/project"
@@ -59,7 +61,8 @@ type session struct {
 	repo   *repository
 	agent  string // path of the caller's agent, "" for none
 	user   messages
-	made   step // what was committed
+	made   step         // what was committed
+	sync   func() error // waits until the disk has it; nil if nothing was
 }
 
 // warmUp uses the time that git needs for the pack: it starts the process that will commit, and reads what a daemon that
@@ -104,10 +107,25 @@ func (p *session) obey(ctx context.Context, o *order) error {
 	if err != nil || !moved {
 		return err
 	}
-	if err := p.server.outbox.publish(ctx, p.repo, p.made.tip, p.made); err != nil {
-		p.user.say("the push has landed, its events are deferred until the bus is back: %v", err)
+	deferred, unsafe := p.announce(ctx, p.made.tip, p.made)
+	if deferred != nil {
+		p.user.problem(fmt.Errorf("the push has landed, its events are deferred until the bus is back: %w", deferred))
+	}
+	if unsafe != nil {
+		p.user.problem(fmt.Errorf("the push has landed, but may not outlast the machine: %w", unsafe))
 	}
 	return nil
+}
+
+// announce publishes the events up to tip while the disk takes what was signed: both wait for the disk, and together they
+// wait once. What the chain of signed refs says must outlast the machine, as it was told to others.
+func (p *session) announce(ctx context.Context, tip project.OID, made ...step) (deferred, unsafe error) {
+	var disk errgroup.Group
+	if p.sync != nil {
+		disk.Go(p.sync)
+	}
+	deferred = p.server.outbox.publish(ctx, p.repo, tip, made...)
+	return deferred, disk.Wait()
 }
 
 // maxAttempts bounds how often a push is signed again because somebody else moved refs meanwhile.
@@ -165,7 +183,7 @@ func (p *session) commit(ctx context.Context, changes []*command) error {
 		return err
 	}
 	next := s.signed.Next(s.tip, s.after(changes), s.identity.Blob)
-	tip, err := p.sign(ctx, next)
+	tip, sync, err := p.sign(ctx, next)
 	if err != nil {
 		return err
 	}
@@ -176,7 +194,7 @@ func (p *session) commit(ctx context.Context, changes []*command) error {
 	if err := p.repo.commit(p.updates(s, tip, canonical, changes)); err != nil {
 		return err
 	}
-	p.made = step{tip, s.signed, next}
+	p.made, p.sync = step{tip, s.signed, next}, sync
 	p.repo.advance(tip, next, canonical)
 	return nil
 }

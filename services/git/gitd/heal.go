@@ -1,0 +1,82 @@
+package gitd
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lnk-suite/lnk/services/profile"
+	"github.com/lnk-suite/lnk/services/project"
+)
+
+// heal repairs what the end of the machine can leave of a push: empty files in place of refs, which git neither reads nor
+// overwrites, so that every push would fail. Ours get what we have signed. It needs no lock: a living git never shows one.
+func (r *repository) heal(ctx context.Context) error {
+	prefix := project.Namespace(r.peer)
+	empty, err := r.emptyRefs(prefix+"refs", "refs/heads")
+	if err != nil || len(empty) == 0 {
+		return err
+	}
+	tip, err := r.disk.Ref(ctx, project.SignedRefsRef(r.peer))
+	if err != nil {
+		return err
+	}
+	signed, err := r.signedAt(ctx, tip)
+	if err != nil {
+		return err
+	}
+	for _, name := range empty {
+		var oid project.OID // the project's own branch is decided anew with the next push
+		if ref, ours := strings.CutPrefix(name, prefix); ours {
+			oid = signed.Refs[ref]
+		}
+		if err := r.rewrite(ctx, name, oid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptyRefs returns the refs in folders, by full name, whose files are empty.
+func (r *repository) emptyRefs(folders ...string) (empty []string, err error) {
+	for _, folder := range folders {
+		walkErr := fs.WalkDir(os.DirFS(r.disk.Dir), folder, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(name, ".lock") {
+				return ignoreMissing(err)
+			}
+			info, err := entry.Info()
+			if err == nil && info.Size() == 0 {
+				empty = append(empty, name)
+			}
+			return ignoreMissing(err)
+		})
+		err = errors.Join(err, walkErr)
+	}
+	return empty, err
+}
+
+// ignoreMissing drops the error of a file that another push deletes meanwhile.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// rewrite puts an object id into the file of a ref, or removes it if there is no such object: a push brings it again.
+func (r *repository) rewrite(ctx context.Context, name string, oid project.OID) error {
+	path := filepath.Join(r.disk.Dir, filepath.FromSlash(name))
+	kinds := kindReader{engine: r.engine, repo: r.disk.Dir}
+	kinds.want(oid)
+	found, err := kinds.read(ctx)
+	if err != nil {
+		return err
+	}
+	if found[oid] == "" {
+		return ignoreMissing(os.Remove(path))
+	}
+	return profile.WriteFile(path, []byte(oid.String()+"\n"), 0o644)
+}
