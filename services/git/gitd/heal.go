@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/project"
@@ -79,4 +80,35 @@ func (r *repository) rewrite(ctx context.Context, name string, oid project.OID) 
 		return ignoreMissing(os.Remove(path))
 	}
 	return profile.WriteFile(path, []byte(oid.String()+"\n"), 0o644)
+}
+
+// quarantineAge is for how long nothing must have come for the push of a quarantine to count as dead.
+const quarantineAge = 24 * time.Hour
+
+// sweep removes the quarantines of pushes whose git was killed: they are as large as what had come, and nobody needs them.
+func (r *repository) sweep(now time.Time) error {
+	quarantines, err := filepath.Glob(filepath.Join(r.disk.Dir, "objects", "*incoming-*"))
+	for _, dir := range quarantines {
+		used, usedErr := lastUsed(dir)
+		if usedErr == nil && now.Sub(used) > quarantineAge {
+			usedErr = os.RemoveAll(dir)
+		}
+		err = errors.Join(err, ignoreMissing(usedErr))
+	}
+	return err
+}
+
+// lastUsed returns when anything in a folder was written last.
+func lastUsed(dir string) (last time.Time, err error) {
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+		return err
+	})
+	return last, err
 }

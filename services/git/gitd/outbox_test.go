@@ -222,6 +222,35 @@ func TestEmptyRefsAreHealed(t *testing.T) {
 	}
 }
 
+// A git receive-pack that was killed leaves what had come of its push; one that still waits for more is left alone.
+func TestDeadQuarantinesAreRemoved(t *testing.T) {
+	r, _, url := pushed(t)
+	r.gitd.kill()
+	dead, alive := r.quarantine(url, "dead", 25*time.Hour), r.quarantine(url, "alive", 23*time.Hour)
+	r.gitd.start()
+	eventually(t, "the dead quarantine's end", func() bool {
+		_, err := os.Stat(dead)
+		return os.IsNotExist(err)
+	})
+	if _, err := os.Stat(alive); err != nil {
+		t.Error(err)
+	}
+}
+
+// quarantine makes what receive-pack has while a pack comes in, written to last some time ago.
+func (r *rig) quarantine(url, name string, age time.Duration) string {
+	r.t.Helper()
+	dir := filepath.Join(r.storage(projectOf(url)), "objects", "tmp_objdir-incoming-"+name)
+	pack := filepath.Join(dir, "pack", "tmp_pack_"+name)
+	check(r.t, os.MkdirAll(filepath.Dir(pack), 0o700))
+	check(r.t, os.WriteFile(pack, []byte("PACK"), 0o600))
+	for _, path := range []string{dir, filepath.Dir(pack)} {
+		check(r.t, os.Chtimes(path, time.Time{}, time.Now().Add(-48*time.Hour)))
+	}
+	check(r.t, os.Chtimes(pack, time.Time{}, time.Now().Add(-age)))
+	return dir
+}
+
 // What somebody changed behind gitd's back is signed with the next push, and becomes an event.
 func TestForeignUpdateIsSignedWithTheNextPush(t *testing.T) {
 	r, dir, url := pushed(t)

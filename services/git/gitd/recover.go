@@ -118,8 +118,8 @@ func (c *refConflict) removeStaleLock(r *repository, now time.Time) bool {
 }
 
 // recover puts in order what a former process left: it publishes the events that are due, finishes transactions that
-// were cut off, and signs what was changed behind gitd's back if an agent is at hand. It runs after the start, as
-// nobody waits for it.
+// were cut off, signs what was changed behind gitd's back if an agent is at hand, and removes what dead pushes have left.
+// It runs after the start, as nobody waits for it.
 func (s *Server) recover(ctx context.Context) {
 	urns, err := s.repositories.store.List()
 	if err != nil {
@@ -138,6 +138,9 @@ func (s *Server) recover(ctx context.Context) {
 		}
 		if err == nil {
 			err = s.outbox.publishSteps(ctx, repo)
+		}
+		if err == nil {
+			err = repo.sweep(time.Now())
 		}
 		if err != nil {
 			s.log.Warn("cannot recover", "project", urn, "err", err)
