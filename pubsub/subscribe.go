@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -141,11 +142,18 @@ func (s *subscription) session(ctx context.Context) error {
 	if err != nil {
 		return broken("cannot subscribe", err)
 	}
+	defer conn.forget(consumer.CachedInfo().Name)
 	s.born = info.Created
 	if s.start.UntilCurrent && consumer.CachedInfo().NumPending == 0 {
 		return errStopped
 	}
 	return s.read(ctx, stream, consumer, info.State.LastSeq)
+}
+
+// forget has the bus drop what it keeps of a subscriber, 70 KB, which it would do by itself after consumerLife. There is
+// nobody to wait for the answer.
+func (c *conn) forget(consumer string) {
+	_ = c.nc.PublishRequest("$JS.API.CONSUMER.DELETE."+streamName+"."+consumer, nats.NewInbox(), nil)
 }
 
 // look returns the stream and its state, within the default time.

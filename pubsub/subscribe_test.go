@@ -253,3 +253,23 @@ func TestTopics(t *testing.T) {
 		t.Errorf("got %+v, %v", topics, err)
 	}
 }
+
+// A subscription that ends takes the bus's memory of it along: programs that look at the bus every second would fill it.
+func TestSubscriptionLeavesNothing(t *testing.T) {
+	c := client(t, busdtest.Start(t, busd.Config{}))
+	publish(t, c, messages(1, 3)...)
+	for range 20 {
+		collect(t, c, "rad.>", pubsub.Start{All: true, UntilCurrent: true}, 0)
+		collect(t, c, "rad.>", pubsub.Start{All: true}, 1)
+	}
+	for ctx := limited(t); ; {
+		left, err := c.Consumers(ctx)
+		if err != nil {
+			t.Fatalf("%d subscriptions are still known: %v", left, err)
+		}
+		if left == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // the bus takes its time, and tells nobody
+	}
+}
