@@ -87,15 +87,19 @@ func (o *outbox) flush(ctx context.Context, repo *repository, tip project.OID, m
 		return err
 	}
 	defer t.give()
-	steps, err := repo.stepsBetween(ctx, t.last, tip, made)
+	tips, err := repo.tipsBetween(ctx, t.last, tip, made)
 	if err != nil {
 		return err
 	}
-	for _, s := range steps {
+	var s step
+	for _, tip := range tips {
+		if s, err = repo.stepTo(ctx, tip, s, made); err != nil {
+			return err
+		}
 		if err := o.store(ctx, s); err != nil {
 			return err
 		}
-		t.last = s.tip
+		t.last = tip
 	}
 	return nil
 }
@@ -327,31 +331,30 @@ type step struct {
 	next   project.SignedRefs
 }
 
-// stepsBetween walks a chain back from tip to last and returns its links, oldest first. A chain without last in it is
-// returned from its beginning. made spares reading what the caller has just written.
-func (r *repository) stepsBetween(ctx context.Context, last, tip project.OID, made []step) ([]step, error) {
-	var steps []step
-	at := tip
-	for at != last && !at.IsZero() {
-		next, err := r.recall(ctx, at, made)
+// tipsBetween walks a chain back from tip to last and returns its commits, last excluded, oldest first: only those, as
+// each set of signed refs may be large and a chain long. A chain without last in it is returned from its beginning. made
+// spares reading what the caller has just written.
+func (r *repository) tipsBetween(ctx context.Context, last, tip project.OID, made []step) (tips []project.OID, err error) {
+	for at := tip; at != last && !at.IsZero(); {
+		signed, err := r.recall(ctx, at, made)
 		if err != nil {
 			return nil, err
 		}
-		if n := len(steps); n > 0 {
-			steps[n-1].before = next
-		}
-		steps = append(steps, step{tip: at, next: next})
-		at = next.Parent
+		tips = append(tips, at)
+		at = signed.Parent
 	}
-	if n := len(steps); n > 0 {
-		before, err := r.recall(ctx, at, made)
-		if err != nil {
-			return nil, err
-		}
-		steps[n-1].before = before
+	slices.Reverse(tips)
+	return tips, nil
+}
+
+// stepTo returns the link of a chain that ends at tip; former is the one before it, if the caller has that.
+func (r *repository) stepTo(ctx context.Context, tip project.OID, former step, made []step) (step, error) {
+	next, err := r.recall(ctx, tip, made)
+	if err != nil || !former.tip.IsZero() {
+		return step{tip, former.next, next}, err
 	}
-	slices.Reverse(steps)
-	return steps, nil
+	before, err := r.recall(ctx, next.Parent, made)
+	return step{tip, before, next}, err
 }
 
 func (r *repository) recall(ctx context.Context, at project.OID, made []step) (project.SignedRefs, error) {

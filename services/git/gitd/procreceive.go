@@ -22,7 +22,6 @@ type command struct {
 // order is everything that git receive-pack hands to proc-receive (githooks).
 type order struct {
 	commands []*command
-	options  []string // push options: taken, as git offers them only then, and without a meaning here
 	atomic   bool
 }
 
@@ -51,7 +50,7 @@ func readOrder(in io.Reader, out io.Writer) (*order, error) {
 		return nil, err
 	}
 	if withOptions {
-		err = o.readOptions(r)
+		err = skipOptions(r)
 	}
 	return o, err
 }
@@ -87,13 +86,13 @@ func (o *order) readCommands(r io.Reader) error {
 	})
 }
 
-func (o *order) readOptions(r io.Reader) error {
+// skipOptions reads push options: git takes them only from a server that does, and here they mean nothing.
+func skipOptions(r io.Reader) error {
 	size := 0
 	return eachLine(r, func(line string) error {
 		if size += len(line); size > maxPushOptions {
 			return fmt.Errorf("more than %d bytes of push options", maxPushOptions)
 		}
-		o.options = append(o.options, line)
 		return nil
 	})
 }

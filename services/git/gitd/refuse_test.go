@@ -126,6 +126,7 @@ func TestRequestsRefused(t *testing.T) {
 		{"push", unknown, "is not stored here"},
 		{"fetch", unknown, "is not stored here"},
 		{"push", url + "/" + other, "cannot push to the namespace of " + other},
+		{"fetch", url + "/" + other, "nothing of peer " + other + " is stored here"},
 		{"fetch", "lnk://rad:zzz", "not a project URN"},
 		{"fetch", "lnk://nonsense", "names no project"},
 	} {

@@ -23,7 +23,7 @@ func (p *session) review(ctx context.Context, o *order) error {
 	}
 	for _, c := range o.open() {
 		if c.ref == s.branch() && c.new.IsZero() && !c.old.IsZero() {
-			c.refused = "it is the project's default branch"
+			c.refused = "the project's default branch cannot be deleted"
 		}
 	}
 	if err := p.reviewKinds(ctx, o); err != nil {

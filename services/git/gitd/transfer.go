@@ -130,7 +130,12 @@ func (s *Server) find(ctx context.Context, request transport.Request) (*reposito
 	if request.Service == transport.ReceivePack && id != s.peer {
 		return nil, fmt.Errorf("cannot push to the namespace of %s: it holds what that peer has signed, and you are %s", id, s.peer)
 	}
-	return s.repositories.find(ctx, urn)
+	repo, err := s.repositories.find(ctx, urn)
+	if err == nil && id != s.peer && !repo.hasNamespace(id) { // git would make an empty clone of it
+		return nil, ipc.Errorf(ipc.NotFound, "nothing of peer %s is stored here in project %s", id, urn).
+			WithHint("lnk project show " + string(urn) + " lists the peers whose work is")
+	}
+	return repo, err
 }
 
 // fetch serves upload-pack for one peer's namespace, or for the project's own branches where that peer has none.
