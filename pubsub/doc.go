@@ -15,7 +15,7 @@
 // An event is stored by the bus before Publish returns, numbered, and kept for a week or until the buffer is full, so
 // that subscribers may come later, or leave and come back. On the wire it is a NATS message whose subject is the
 // topic, with the headers Nats-Msg-Id (the id) and Lnk-Schema, and as payload one deterministically encoded CBOR item
-// (RFC 8949, 4.2.1). In CDDL:
+// (RFC 8949, 4.2.1); what a script publishes may be any bytes. In CDDL:
 //
 //	event  = { topic: tstr .size (1..255), id: visible, ? schema: visible, data: bstr .size (0..max) }
 //	visible = tstr .regexp "[!-~]{1,128}"

@@ -11,7 +11,7 @@ type Message struct {
 	Topic  string // rad.<peer>.<service>.<event>
 	ID     string // equal ids are the same message; 1 to 128 visible ASCII characters, "" lets Publish choose one
 	Schema string // name and version of Data's schema, git.updated/1; "" if there is none
-	Data   []byte // one CBOR item, deterministically encoded; at most MaxData bytes
+	Data   []byte // of a service one CBOR item, deterministically encoded, of a script anything; at most MaxData bytes
 }
 
 // Event is a message as the bus stored it.
