@@ -7,17 +7,18 @@ import (
 )
 
 // A batch sends and collects its calls in groups of up to groupCalls, which are closed early when their arguments reach
-// groupBytes. It has batchGroups of them in flight: half the calls that a connection allows, so that others find room.
+// groupBytes. It has batchGroups of them in flight, so that client and daemon always have one to work on: three quarters of the
+// calls that a connection allows, so that others find room.
 const (
-	groupCalls  = 256
+	groupCalls  = 128
 	groupBytes  = 64 << 10
-	batchGroups = 2
+	batchGroups = 6
 )
 
 // Batch calls the method once for each of args and yields the results in their order, each with its own error. It sends
 // many calls in one write and wakes once for many answers, so that a call costs a small part of what it costs with Call;
 // otherwise each is like one with Call, with a deadline of its own and sent again on its own if it provably was not
-// executed. Arguments are taken, and results come, in groups of 256, or fewer if their arguments reach 64 KiB: a call that
+// executed. Arguments are taken, and results come, in groups of 128, or fewer if their arguments reach 64 KiB: a call that
 // takes long holds up the results of its group. The calls in flight are cancelled when the loop is left.
 func (m Unary[A, R]) Batch(ctx context.Context, c *Client, args iter.Seq[A]) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {

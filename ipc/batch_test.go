@@ -246,26 +246,30 @@ func TestBatchAgainstADaemonThatHangs(t *testing.T) {
 	})
 }
 
-// TestBatchesNeedNoOthers has two batches in flight and nobody else who would read for both.
+// TestBatchesNeedNoOthers has batches in flight that together want more calls, or more bytes, than a connection takes, and
+// nobody else who would read for them.
 func TestBatchesNeedNoOthers(t *testing.T) {
-	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
-		c, start := r.client(), time.Now()
-		var both sync.WaitGroup
-		for range 2 {
-			both.Go(func() {
-				for _, err := range echoSlow.Batch(t.Context(), c, slices.Values(make([][]byte, 2000))) {
-					if err != nil {
-						t.Error(err)
+	for size, n := range map[int]int{0: 2000, 100_000: 40} {
+		bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
+			c, start := r.client(), time.Now()
+			args := slices.Repeat([][]byte{make([]byte, size)}, n)
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() {
+					for _, err := range echoSlow.Batch(t.Context(), c, slices.Values(args)) {
+						if err != nil {
+							t.Error(err)
+						}
 					}
-				}
-			})
-		}
-		both.Wait()
-		if took := time.Since(start); took != 0 {
-			t.Errorf("an answer lay there for %v", took)
-		}
-		c.Close()
-	})
+				})
+			}
+			all.Wait()
+			if took := time.Since(start); took != 0 {
+				t.Errorf("%d bytes: an answer lay there for %v", size, took)
+			}
+			c.Close()
+		})
+	}
 }
 
 // TestBatchIsTracedAndGuarded checks that each call of a batch is traced and carries the token.
@@ -308,7 +312,7 @@ func TestBatchOfLargeArgumentsIsCutEarly(t *testing.T) {
 	bubble(t, &Server{Mux: testMux()}, func(t *testing.T, r *rig) {
 		c, taken, n := r.client(), 0, 0
 		args := func(yield func([]byte) bool) {
-			for taken = 1; taken <= 20 && yield(make([]byte, groupBytes/4)); taken++ {
+			for taken = 1; taken <= 100 && yield(make([]byte, groupBytes/4)); taken++ {
 			}
 		}
 		for _, err := range echoSlow.Batch(t.Context(), c, args) {
@@ -316,7 +320,7 @@ func TestBatchOfLargeArgumentsIsCutEarly(t *testing.T) {
 				t.Errorf("%d arguments were taken at result %d, %v", taken, n, err)
 			}
 		}
-		if n != 20 {
+		if n != 100 {
 			t.Errorf("%d results", n)
 		}
 		c.Close()

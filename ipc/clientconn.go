@@ -40,6 +40,7 @@ func newClientConn(c *Client, nc net.Conn) *clientConn {
 		in:   frameReader{src: nc, limit: defaultMaxFrame, abort: defaultMaxSkip},
 	}
 	conn.out = newWriter(nc, defaultStall, conn.writeFailed)
+	conn.out.full = conn.needReader // a daemon whose answers nobody reads takes no more calls
 	if c.Trace != nil {
 		conn.in.trace = func(frame []byte) { c.Trace(false, frame) }
 	}
@@ -166,7 +167,8 @@ func (k *clientConn) takeSlots(ctx context.Context, deadline time.Time, n int64)
 	if k.slots.TryAcquire(n) {
 		return nil
 	}
-	k.out.flush() // the slots may be taken by calls of ours that are not sent yet
+	k.out.flush()  // the slots may be taken by calls of ours that are not sent yet,
+	k.needReader() // or whose answers nobody reads
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)

@@ -19,7 +19,18 @@ const idleWatch = 100 * time.Millisecond
 // assignTurnLocked gives p the turn if it wants it and is alone, and else makes sure that somebody reads.
 func (k *clientConn) assignTurnLocked(p *pendingCall) {
 	p.leads = p.leads && k.takeTurnLocked(1)
-	if !p.leads && !k.reading {
+	k.needReaderLocked()
+}
+
+// needReader makes sure that somebody reads.
+func (k *clientConn) needReader() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.needReaderLocked()
+}
+
+func (k *clientConn) needReaderLocked() {
+	if !k.reading {
 		k.wakeReader()
 	}
 }
@@ -38,9 +49,7 @@ func (k *clientConn) tryTurn(own int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	mine := k.takeTurnLocked(own)
-	if !mine && !k.reading {
-		k.wakeReader()
-	}
+	k.needReaderLocked()
 	return mine
 }
 

@@ -30,6 +30,7 @@ type writer struct {
 	raw   syscall.RawConn // nil if conn has none: then a goroutine writes everything
 	stall time.Duration   // a peer that takes nothing for so long is given up
 	lost  func()          // called once, after the first failure, without locks held
+	full  func()          // called, if not nil, before a sender waits for room, without locks held
 
 	attempt func(fd uintptr) bool // writes some of out
 	patient bool                  // it waits until the socket takes any
@@ -86,6 +87,9 @@ func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) (firs
 			return first, err
 		}
 		w.flush() // or there would never be room
+		if w.full != nil {
+			w.full()
+		}
 		if err := waitFor(ctx, room, deadline); err != nil {
 			m.owner.put()
 			return false, err

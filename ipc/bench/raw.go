@@ -144,6 +144,6 @@ func (r *rawConn) writeAll(payload []byte, count int, tokens chan struct{}) erro
 }
 
 // Batch has as many in flight as a batch of ipc.
-func (c coalescedConn) Batch(payload []byte, n int) error { return c.Window(payload, 512, n) }
+func (c coalescedConn) Batch(payload []byte, n int) error { return c.Window(payload, 768, n) }
 
 func (r *rawConn) Close() error { return r.c.Close() }
