@@ -39,12 +39,12 @@ run() {
 	[ $status -eq 0 ] || exit $status
 }
 
-# await repeats a command until it succeeds, for 30 seconds at most.
+# await repeats a command until it succeeds, for a minute at most.
 await() {
 	tries=0
 	until "$@" >/dev/null 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] || { echo "gave up waiting for: $*" >&2; cat "$scratch"/up.* >&2; exit 1; }
+		[ $tries -lt 600 ] || { echo "gave up waiting for: $*" >&2; cat "$scratch"/up.* >&2; exit 1; }
 		sleep 0.1
 	done
 }
@@ -85,7 +85,7 @@ git tag -f tour >/dev/null
 run git push lnk main tour
 
 step '6. One event per updated ref is on the bus, which was not running either.'
-run lnk sub 'rad.>' --durable tour --replay all --until-current -o json
+run lnk sub 'rad.>' --durable tour --replay all --count 2 --timeout 60s -o json
 run lnk status
 
 step '7. A second clone fetches the push back, and every signature is verified.'
@@ -96,7 +96,7 @@ run lnk project verify "$urn"
 step '8. Whoever subscribes under a name misses nothing: this one was away, and goes on where it was.'
 git commit --quiet --allow-empty -m 'One more commit'
 run git push lnk main :tour
-run lnk sub 'rad.>' --durable tour --count 2 --timeout 30s -o json
+run lnk sub 'rad.>' --durable tour --count 2 --timeout 60s -o json
 
 step '9. Nobody needs the daemons any more, so they leave. Their sockets stay, and the next push starts them again.'
 await asleep

@@ -2,6 +2,7 @@ package units
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,11 +100,21 @@ func (u *user) commit(text string) {
 	u.run("git", "commit", "-q", "--allow-empty", "-m", text)
 }
 
-// wantEvents checks that the stored events of branch main lead to the current commit, one per push.
+// wantEvents checks that the stored events of branch main lead to the current commit, one per push. A slow machine may have
+// deferred them.
 func (u *user) wantEvents(t *testing.T, want int) {
 	t.Helper()
+	var n int
 	var last string
-	n := 0
+	eventually(t, func() bool { n, last = u.events(t); return n >= want }, func() string { return fmt.Sprintf("%d events, want %d", n, want) })
+	if head := u.run("git", "rev-parse", "HEAD"); n != want || last != head {
+		t.Errorf("%d events, the last one says %s; want %d and %s", n, last, want, head)
+	}
+}
+
+// events counts the events of branch main and returns the commit of the last one.
+func (u *user) events(t *testing.T) (n int, last string) {
+	t.Helper()
 	for line := range strings.Lines(u.run("lnk", "sub", "rad.*.git.updated", "--replay", "all", "--until-current", "-o", "json")) {
 		var event struct {
 			Data struct {
@@ -119,7 +130,5 @@ func (u *user) wantEvents(t *testing.T, want int) {
 			n++
 		}
 	}
-	if head := u.run("git", "rev-parse", "HEAD"); n != want || last != head {
-		t.Errorf("%d events, the last one says %s; want %d and %s", n, last, want, head)
-	}
+	return n, last
 }

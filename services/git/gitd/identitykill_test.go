@@ -3,7 +3,6 @@ package gitd_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -61,10 +60,7 @@ func TestIdentityKill(t *testing.T) {
 	for _, s := range must(disk.Steps(t.Context(), project.OID{}, tip))(t) {
 		want = append(want, fmt.Sprintf("%s %d %d/%d", s.Kind, s.Version, s.Signed, s.Threshold))
 	}
-	eventually(t, "all events", func() bool { return len(r.steps()) >= len(want) })
-	if got := r.steps(); !slices.Equal(got, want) {
-		t.Errorf("events\n%q, the record says\n%q", got, want)
-	}
+	r.wantSteps(want...) // as the record has them
 }
 
 // nextStep prepares a step that is possible now. Its client gives up soon: a step that was cut off is not tried again.

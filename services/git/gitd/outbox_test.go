@@ -18,7 +18,7 @@ import (
 // eventually polls what happens in other processes.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}
@@ -67,7 +67,7 @@ func TestPushWhileTheBusHangs(t *testing.T) {
 	if out := r.mustGit(dir, "push", "lnk", "main"); !strings.Contains(out, "events are deferred") {
 		t.Errorf("push says %q", out)
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > 20*time.Second { // the client of the bus gives up after 30
 		t.Errorf("push took %s", took)
 	}
 	r.bus.cmd.Process.Signal(syscall.SIGCONT)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +65,8 @@ type rig struct {
 	gitd  *service
 	bus   *service
 	rpc   *ipc.Client
+
+	deferred atomic.Bool // a push has said so of its events
 }
 
 func newRig(t testing.TB) *rig {
@@ -181,6 +184,9 @@ func (r *rig) git(dir string, args ...string) (string, bool) {
 func (r *rig) gitWith(dir string, env []string, args ...string) (string, bool) {
 	cmd := r.gitCommand(dir, env, args...)
 	out, err := cmd.CombinedOutput()
+	if bytes.Contains(out, []byte("events are deferred")) {
+		r.deferred.Store(true)
+	}
 	return string(out), err == nil
 }
 
@@ -241,10 +247,14 @@ func (r *rig) storage(urn project.URN) string { return project.Store{Dir: r.dirs
 // event is an updated event in readable form.
 type event struct{ ref, old, new string }
 
-// events returns all events of the peer that the bus has, in order, without those with an id that was there before.
+// events returns all events of the peer that the bus has, in order, without those with an id that was there before. What a
+// push has deferred, which a slow machine makes it do at any time, is waited for.
 func (r *rig) events() []event {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	if r.deferred.Swap(false) {
+		eventually(r.t, "deferred events", r.allPublished)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	client := pubsub.NewClient(r.bus.socket, "gitd test")
 	defer client.Close()
@@ -261,6 +271,21 @@ func (r *rig) events() []event {
 		all = append(all, event{u.Ref, fmt.Sprintf("%x", u.Old), fmt.Sprintf("%x", u.New)})
 	}
 	return all
+}
+
+// allPublished reports whether gitd has written down that every push of the peer is on the bus.
+func (r *rig) allPublished() bool {
+	r.t.Helper()
+	storages := must(filepath.Glob(filepath.Join(r.dirs.Storage(), "*.git")))(r.t)
+	for _, storage := range storages {
+		tip, pushed := r.git(storage, "rev-parse", "--verify", "--quiet", project.SignedRefsRef(r.peer))
+		file := strings.TrimSuffix(filepath.Base(storage), ".git") + ".published"
+		written, _ := os.ReadFile(filepath.Join(r.dirs.State, "gitd", string(r.peer), file))
+		if pushed && !bytes.HasPrefix(written, []byte(tip)) {
+			return false
+		}
+	}
+	return true
 }
 
 // verified demands that refs, signed refs and signatures agree, and returns the signed refs.

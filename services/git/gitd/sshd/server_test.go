@@ -130,7 +130,7 @@ func (d *daemon) session(client *ssh.Client) *ssh.Session {
 // await polls until the daemon has n things in flight.
 func (d *daemon) await(n int) {
 	d.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); d.count.InFlight() != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); d.count.InFlight() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			d.t.Fatalf("%d in flight, want %d", d.count.InFlight(), n)
 		}
