@@ -69,7 +69,7 @@ func (s *suite) start(name string, args ...string) *output {
 }
 
 func (s *suite) await(done func() bool) {
-	for range 1000 {
+	for range 6000 { // a minute
 		if done() {
 			return
 		}

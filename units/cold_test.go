@@ -11,7 +11,7 @@ import (
 const coldStarts = 20
 
 // testColdStart measures what a caller waits for whose daemon does not run: connect, start, first answer. It prints the
-// figures and fails only on absurd ones, as what is fast depends on the machine.
+// figures, as what is fast depends on the machine.
 func (r *rig) testColdStart(t *testing.T) {
 	id, socket := r.peer(t, 11, idle("1ms"), "[Socket]\nTriggerLimitIntervalSec=0\n")
 	var took []time.Duration
@@ -20,11 +20,7 @@ func (r *rig) testColdStart(t *testing.T) {
 		took = append(took, firstAnswer(t, socket))
 	}
 	slices.Sort(took)
-	median := took[len(took)/2]
-	t.Logf("connect to first answer of lnk-gitd, %d cold starts: min %v, median %v, p90 %v", coldStarts, took[0], median, took[len(took)*9/10])
-	if median > 5*time.Second {
-		t.Errorf("a cold start takes %v", median)
-	}
+	t.Logf("connect to first answer of lnk-gitd, %d cold starts: min %v, median %v, p90 %v", coldStarts, took[0], took[len(took)/2], took[len(took)*9/10])
 }
 
 func firstAnswer(t *testing.T, socket string) time.Duration {

@@ -104,10 +104,11 @@ func (r *rig) expect(t *testing.T, unit string, want ...string) {
 	}
 	var last string
 	eventually(t, func() bool {
-		last = fmt.Sprint(r.show(t, unit, names...))
+		got := r.show(t, unit, names...)
+		last = fmt.Sprint(got)
 		for _, w := range want {
 			name, value, _ := strings.Cut(w, "=")
-			if r.show(t, unit, name)[name] != value {
+			if got[name] != value {
 				return false
 			}
 		}

@@ -110,7 +110,7 @@ func (d *started) log(t *testing.T) string {
 // dial waits until the daemon listens.
 func (d *started) dial(t *testing.T) net.Conn {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		c, err := net.Dial("unix", d.socket)
 		if err == nil {
 			t.Cleanup(func() { _ = c.Close() })
@@ -202,7 +202,7 @@ func notifySocket(t *testing.T) (*net.UnixConn, string) {
 func told(t *testing.T, c *net.UnixConn) string {
 	t.Helper()
 	b := make([]byte, 4096)
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	n, err := c.Read(b)
 	if err != nil {
 		t.Fatal(err)

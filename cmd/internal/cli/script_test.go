@@ -44,7 +44,7 @@ func testMain(m *testing.M) int {
 }
 
 // patience bounds every wait of a script. It is generous, as the machine may be busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // TestScripts runs the scripts under testdata/script: each shows a promise of the help texts with the real programs, git,
 // ssh-agent and daemons. Beside testscript's own commands they have those below.

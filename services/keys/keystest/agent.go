@@ -66,7 +66,7 @@ func StartAgent(t testing.TB, path string, extraEnv ...string) (agent keys.Agent
 // waitGone waits until nobody answers at path: the agent is no child of ours to be waited for.
 func waitGone(t testing.TB, path string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		conn, err := net.Dial("unix", path)
 		if err != nil {
