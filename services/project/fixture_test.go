@@ -146,7 +146,7 @@ func (f fixture) write(s testSigner, refs SignedRefs) OID {
 	if err != nil {
 		f.Fatal(err)
 	}
-	oid, _, err := f.WriteSignedRefs(f.Context(), signed, day)
+	oid, err := f.WriteSignedRefs(f.Context(), signed, day)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -17,19 +16,17 @@ const (
 )
 
 // WriteSignedRefs writes the four objects of a signed refs commit and returns the commit: the same signed refs at the
-// same date always give the same one. It moves no ref; that is for the transaction that moves the refs it speaks of. Once
-// that has taken place, sync waits until the disk has the objects and the ref that leads to them.
-func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (tip OID, sync func() error, err error) {
+// same date always give the same one. It moves no ref; that is for the transaction that moves the refs it speaks of.
+func (r Repository) WriteSignedRefs(_ context.Context, s Signed, at time.Time) (OID, error) {
 	if s.URN != r.URN || s.data == nil {
-		return OID{}, nil, ipc.Errorf(ipc.BadRequest, "cannot write signed refs of project %q into %s", s.URN, r.URN)
+		return OID{}, ipc.Errorf(ipc.BadRequest, "cannot write signed refs of project %q into %s", s.URN, r.URN)
 	}
 	c := commit{parents: parentsOf(s.Parent), author: string(s.Peer), at: at, message: fmt.Sprintf("signed refs %d", s.Seq)}
-	tip, paths, err := looseObjects{r.objects()}.writeCommit(map[string][]byte{refsFile: s.data, signatureFile: s.signature}, c)
+	tip, _, err := looseObjects{r.objects()}.writeCommit(map[string][]byte{refsFile: s.data, signatureFile: s.signature}, c)
 	if err != nil {
-		return OID{}, nil, fmt.Errorf("cannot write signed refs of project %s: %w", r.URN, err)
+		return OID{}, fmt.Errorf("cannot write signed refs of project %s: %w", r.URN, err)
 	}
-	ref := filepath.Join(r.Dir, filepath.FromSlash(SignedRefsRef(s.Peer)))
-	return tip, func() error { return syncAll(append(paths, r.objects(), ref, filepath.Dir(ref))) }, nil
+	return tip, nil
 }
 
 // SignedRefs returns the newest signed refs of a peer and their commit, verified by themselves: signature, project,

@@ -159,28 +159,6 @@ func fill(ctx context.Context, dir string, id Identity, at time.Time) error {
 	return errors.Join(err, syncAll(paths))
 }
 
-// syncAll waits until the disk has these files, and the entries of these directories. It asks for all of them at once,
-// which takes little longer than asking for one.
-func syncAll(paths []string) error {
-	errs := make(chan error)
-	for _, p := range paths {
-		go func() { errs <- syncPath(p) }()
-	}
-	var err error
-	for range paths {
-		err = errors.Join(err, <-errs)
-	}
-	return err
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // sweep removes what creations that were killed have left.
 func (s Store) sweep(now time.Time) {
 	entries, _ := os.ReadDir(s.Dir) // an unreadable storage fails a moment later, with a better message

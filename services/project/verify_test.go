@@ -77,7 +77,7 @@ func TestWriteHealsEmptyObject(t *testing.T) {
 	}
 	f.removeObject(tips[1].String())
 	mustWrite(t, f.objectPath(tips[1].String()), "")
-	if _, _, err := f.WriteSignedRefs(t.Context(), s, day); err != nil {
+	if _, err := f.WriteSignedRefs(t.Context(), s, day); err != nil {
 		t.Fatal(err)
 	}
 	f.fsck()
@@ -90,12 +90,9 @@ func TestWriteIsDeterministic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, sync, err := f.WriteSignedRefs(t.Context(), s, day)
+	again, err := f.WriteSignedRefs(t.Context(), s, day)
 	if err != nil || again != tips[1] {
 		t.Errorf("%s, %v; want %s", again, err, tips[1])
-	}
-	if err := sync(); err != nil {
-		t.Error(err)
 	}
 	want := "tree " + f.git("rev-parse", tips[1].String()+"^{tree}") + "\nparent " + tips[0].String() +
 		"\nauthor " + string(s.Peer) + " <" + string(s.Peer) + "> 1791201600 +0000\ncommitter " + string(s.Peer) + " <" + string(s.Peer) + "> 1791201600 +0000\n\nsigned refs 2"
@@ -103,10 +100,10 @@ func TestWriteIsDeterministic(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	other := Repository{URN: NewURN(OID{5}), Dir: f.Dir}
-	if _, _, err := other.WriteSignedRefs(t.Context(), s, day); !errors.Is(err, ipc.BadRequest) {
+	if _, err := other.WriteSignedRefs(t.Context(), s, day); !errors.Is(err, ipc.BadRequest) {
 		t.Errorf("into another project: %v", err)
 	}
-	if _, _, err := f.WriteSignedRefs(t.Context(), Signed{SignedRefs: s.SignedRefs}, day); !errors.Is(err, ipc.BadRequest) {
+	if _, err := f.WriteSignedRefs(t.Context(), Signed{SignedRefs: s.SignedRefs}, day); !errors.Is(err, ipc.BadRequest) {
 		t.Errorf("unsigned: %v", err)
 	}
 }
@@ -235,7 +232,7 @@ func (f fixture) forge(t *testing.T, at OID, change func([]byte), signature []by
 		t.Fatal(err)
 	}
 	s.data, s.signature = data, signature
-	oid, _, err := f.WriteSignedRefs(t.Context(), s, day)
+	oid, err := f.WriteSignedRefs(t.Context(), s, day)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (s *Server) recover(ctx context.Context) {
 }
 
 func (s *Server) recoverOne(ctx context.Context, repo *repository) error {
-	p := &session{server: s, repo: repo}
+	p := &session{server: s, repo: repo, began: time.Now()}
 	release, err := repo.acquire(ctx)
 	if err != nil {
 		return err

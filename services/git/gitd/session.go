@@ -37,7 +37,7 @@ func (s *Server) push(ctx context.Context, conn *os.File, repo *repository, requ
 // attend waits for the hook of a push, does what it asks for, and waits for git to end.
 func (s *Server) attend(ctx context.Context, hook *hookLine, repo *repository, agent string) error {
 	defer hook.ours.Close() // a hook that still waits sees that nobody will answer
-	p := &session{server: s, repo: repo, agent: agent}
+	p := &session{server: s, repo: repo, agent: agent, began: time.Now()}
 	var warming sync.WaitGroup
 	warming.Go(func() { p.warmUp(ctx) })
 	defer warming.Wait()
@@ -61,8 +61,9 @@ type session struct {
 	repo   *repository
 	agent  string // path of the caller's agent, "" for none
 	user   messages
-	made   step         // what was committed
-	sync   func() error // waits until the disk has it; nil if nothing was
+	began  time.Time      // before anything was stored
+	made   step           // what was committed
+	disk   errgroup.Group // waits until the disk has the push
 }
 
 // warmUp uses the time that git needs for the pack: it starts the process that will commit, and reads what a daemon that
@@ -117,15 +118,10 @@ func (p *session) obey(ctx context.Context, o *order) error {
 	return nil
 }
 
-// announce publishes the events up to tip while the disk takes what was signed: both wait for the disk, and together they
-// wait once. What the chain of signed refs says must outlast the machine, as it was told to others.
+// announce publishes the events up to tip while the disk takes what they are about.
 func (p *session) announce(ctx context.Context, tip project.OID, made ...step) (deferred, unsafe error) {
-	var disk errgroup.Group
-	if p.sync != nil {
-		disk.Go(p.sync)
-	}
 	deferred = p.server.outbox.publish(ctx, p.repo, tip, made...)
-	return deferred, disk.Wait()
+	return deferred, p.disk.Wait()
 }
 
 // maxAttempts bounds how often a push is signed again because somebody else moved refs meanwhile.
@@ -183,7 +179,7 @@ func (p *session) commit(ctx context.Context, changes []*command) error {
 		return err
 	}
 	next := s.signed.Next(s.tip, s.after(changes), s.identity.Blob)
-	tip, sync, err := p.sign(ctx, next)
+	tip, err := p.sign(ctx, next)
 	if err != nil {
 		return err
 	}
@@ -191,12 +187,21 @@ func (p *session) commit(ctx context.Context, changes []*command) error {
 	if err != nil {
 		return err
 	}
-	if err := p.repo.commit(p.updates(s, tip, canonical, changes)); err != nil {
+	updates := p.updates(s, tip, canonical, changes)
+	if err := p.repo.commit(updates); err != nil {
 		return err
 	}
-	p.made, p.sync = step{tip, s.signed, next}, sync
+	p.made = step{tip, s.signed, next}
+	p.disk.Go(func() error { return p.repo.disk.Sync(p.began, names(updates)...) })
 	p.repo.advance(tip, next, canonical)
 	return nil
+}
+
+func names(updates []update) (refs []string) {
+	for _, u := range updates {
+		refs = append(refs, u.ref)
+	}
+	return refs
 }
 
 // updates lists the refs of a transaction. The signed refs come first: git writes refs in this order, so whatever a crash

@@ -11,17 +11,16 @@ import (
 	"github.com/lnk-suite/lnk/services/project"
 )
 
-// sign has the agent sign next, once, and writes it to the repository. No ref has moved when it fails. Once they
-// have, sync waits until the disk has it all.
-func (p *session) sign(ctx context.Context, next project.SignedRefs) (tip project.OID, sync func() error, err error) {
+// sign has the agent sign next, once, and writes it to the repository. No ref has moved when it fails.
+func (p *session) sign(ctx context.Context, next project.SignedRefs) (project.OID, error) {
 	agent, err := p.server.agents.find(ctx, p.agent)
 	if err != nil {
-		return project.OID{}, nil, fmt.Errorf("cannot sign the push: %w", err)
+		return project.OID{}, fmt.Errorf("cannot sign the push: %w", err)
 	}
 	signer := p.server.audit.Audited(agent.Signer(p.repo.peer), "", "lnk-gitd: push to "+string(next.URN))
 	signed, err := next.Sign(ctx, signer)
 	if err != nil {
-		return project.OID{}, nil, fmt.Errorf("cannot sign the push: %w", err)
+		return project.OID{}, fmt.Errorf("cannot sign the push: %w", err)
 	}
 	return p.repo.disk.WriteSignedRefs(ctx, signed, time.Now())
 }
