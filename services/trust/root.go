@@ -97,28 +97,35 @@ func ParseRoot(data []byte) (*Root, error) {
 }
 
 func parseRoot(data []byte) (*Root, error) {
-	whole, err := Canonical(data)
+	md, payload, err := readStrictly[metadata.RootType](data, countEntries)
 	if err != nil {
 		return nil, err
 	}
-	if err := countEntries(data); err != nil {
-		return nil, err
-	}
-	md, err := new(metadata.Metadata[metadata.RootType]).FromBytes(data)
-	if err != nil {
-		return nil, err
-	}
-	if err := sameToOthers(whole, md); err != nil {
-		return nil, err
-	}
-	r := &Root{data: data, md: md}
-	if r.payload, err = canonicalOf(md.Signed); err != nil {
-		return nil, err
-	}
+	r := &Root{data: data, md: md, payload: payload}
 	if r.signatures, err = readSignatures(md.Signatures); err != nil {
 		return nil, err
 	}
 	return r, r.read()
+}
+
+// readStrictly reads a document as go-tuf does, and refuses what it and others would read differently. What go-tuf cannot bear
+// check refuses before.
+func readStrictly[T metadata.Roles](data []byte, check func([]byte) error) (md *metadata.Metadata[T], payload []byte, err error) {
+	whole, err := Canonical(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := check(data); err != nil {
+		return nil, nil, err
+	}
+	if md, err = new(metadata.Metadata[T]).FromBytes(data); err != nil {
+		return nil, nil, err
+	}
+	if err := sameToOthers(whole, md); err != nil {
+		return nil, nil, err
+	}
+	payload, err = canonicalOf(md.Signed)
+	return md, payload, err
 }
 
 func countEntries(data []byte) error {

@@ -243,27 +243,18 @@ func ParseTargets(data []byte) (*Targets, error) {
 }
 
 func parseTargets(data []byte) (*Targets, error) {
-	whole, err := Canonical(data)
+	var f *File
+	check := func(data []byte) (err error) {
+		if f, _, err = readFile(data, RoleTargets); err != nil {
+			return err
+		}
+		return refuseNull(data)
+	}
+	md, payload, err := readStrictly[metadata.TargetsType](data, check)
 	if err != nil {
 		return nil, err
 	}
-	f, _, err := readFile(data, RoleTargets)
-	if err != nil {
-		return nil, err
-	}
-	if err := refuseNull(data); err != nil {
-		return nil, err
-	}
-	md, err := new(metadata.Metadata[metadata.TargetsType]).FromBytes(data)
-	if err != nil {
-		return nil, err
-	}
-	if err := sameToOthers(whole, md); err != nil {
-		return nil, err
-	}
-	if f.payload, err = canonicalOf(md.Signed); err != nil {
-		return nil, err
-	}
+	f.payload = payload
 	spec, err := readTargets(&md.Signed)
 	if err != nil {
 		return nil, err

@@ -48,27 +48,23 @@ func (r *repository) settle(ctx context.Context, q *signRequest) (outcome, error
 func (r *repository) settleAll(ctx context.Context, batch []*signRequest) {
 	next := r.state.clone()
 	signed := map[string]trust.Document{}
+	good := map[string][]*signRequest{} // by role
 	var lines []keys.AuditRecord
-	var good []*signRequest
 	for _, q := range batch {
 		q.settled = true
-		line, err := r.gather(next, signed, q)
-		if err != nil {
-			q.err = err
-			continue
+		var line keys.AuditRecord
+		if line, q.err = r.gather(next, signed, q); q.err == nil {
+			lines, good[q.role] = append(lines, line), append(good[q.role], q)
 		}
-		lines, good = append(lines, line), append(good, q)
 	}
-	if err := r.audit.Append(lines...); err != nil {
-		fail(good, err)
-		return
-	}
-	for len(signed) > 0 {
-		role := slices.Sorted(maps.Keys(signed))[0]
-		doc := signed[role]
-		delete(signed, role)
-		mine := slices.DeleteFunc(slices.Clone(good), func(q *signRequest) bool { return q.role != role })
-		next = r.settleRole(ctx, next, role, doc, mine)
+	err := r.audit.Append(lines...)
+	for _, role := range slices.Sorted(maps.Keys(signed)) {
+		if err == nil {
+			next, err = r.settleRole(ctx, next, role, signed[role], good[role])
+		}
+		if err != nil { // nor is what others have signed sure to be stored
+			fail(good[role], err)
+		}
 	}
 }
 
@@ -101,8 +97,9 @@ func (r *repository) gather(next *state, signed map[string]trust.Document, q *si
 	return r.line(key, "tuf:"+q.role+" accepted", doc, q.by), nil
 }
 
-// settleRole stores the signatures of one role, and publishes if they are enough. It returns the state to go on with.
-func (r *repository) settleRole(ctx context.Context, next *state, role string, doc trust.Document, mine []*signRequest) *state {
+// settleRole stores the signatures of one role, and publishes if they are enough. It returns the state to go on with, or why
+// nothing can be stored.
+func (r *repository) settleRole(ctx context.Context, next *state, role string, doc trust.Document, mine []*signRequest) (*state, error) {
 	var failed error
 	if r.process(role, doc, next.Pending[role]).Complete() {
 		out, err := r.finish(ctx, next.clone(), role, doc, mine[len(mine)-1].by)
@@ -110,23 +107,22 @@ func (r *repository) settleRole(ctx context.Context, next *state, role string, d
 			for _, q := range mine {
 				q.out = out
 			}
-			return r.state.clone()
+			return r.state.clone(), nil
 		}
 		failed = r.kept(role, doc, err)
 		if r.drafts[role] == nil { // it is published after all, and only not visible yet
 			fail(mine, failed)
-			return r.state.clone()
+			return r.state.clone(), nil
 		}
 	}
 	if err := r.commit(next, nil); err != nil {
-		fail(mine, err)
-		return r.state.clone()
+		return nil, err
 	}
 	r.drafts[role] = doc
 	for _, q := range mine {
 		q.out, q.err = r.waiting(role, doc), failed
 	}
-	return next.clone()
+	return next.clone(), nil
 }
 
 // kept says that the signature is not lost although something failed.

@@ -1,8 +1,11 @@
 package trustd
 
 import (
+	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -140,4 +143,56 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 	r.accepts(all...)
+}
+
+// TestNothingIsStored has the disk refuse what two people have signed at the same time: both are told.
+func TestNothingIsStored(t *testing.T) {
+	r, root := begun(t, 2)
+	next := r.signed(r.newRoot(rootSpec{version: 2, signers: []byte{1, 2}, threshold: 2}), root, 1)
+	r.ok("POST", "metadata", rootBody(next))
+	sig := func(n byte) trust.Signature {
+		return trust.Signature{KeyID: who(n).key(t).ID, Sig: ed25519.Sign(who(n).PrivateKey, next.Payload())}
+	}
+	r.look(func(rep *repository) {
+		path := rep.folder.statePath()
+		if err := errors.Join(os.Rename(path, path+".away"), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		batch := []*signRequest{{role: trust.RoleRoot, sig: sig(1)}, {role: trust.RoleRoot, sig: sig(2)}}
+		rep.settleAll(t.Context(), batch)
+		for i, q := range batch {
+			if q.err == nil || !q.settled {
+				t.Errorf("signature %d: %+v", i, q)
+			}
+		}
+		if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.signAs(trust.RoleRoot, 2)
+	r.accepts()
+	if version := r.rootNow().Version(); version != 2 {
+		t.Errorf("root has version %d", version)
+	}
+}
+
+// TestStoredButNotVisible has the disk refuse the file that clients look for first: what is stored is not forgotten.
+func TestStoredButNotVisible(t *testing.T) {
+	r, root := begun(t, 2)
+	var path string
+	r.look(func(rep *repository) { path = rep.folder.metadata(timestampFile) })
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, r.errored("POST", "artifacts", addBody("a")), "stored, but clients cannot see it yet")
+	next := r.signed(r.newRoot(rootSpec{version: 2, signers: []byte{1, 2}, threshold: 2}), root, 1)
+	contains(t, r.errored("POST", "metadata", rootBody(next)), "stored, but clients cannot see it yet")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.signAs(trust.RoleRoot, 2)
+	r.accepts("a")
+	if version := r.rootNow().Version(); version != 2 {
+		t.Errorf("root has version %d", version)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,11 +66,15 @@ func (r *repository) unsent() []outgoing {
 }
 
 // sent forgets events. That reaches the disk with the next change: what is published again has the ids that it had.
-func (r *repository) sent(n int) {
+func (r *repository) sent(events []outgoing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	done := map[string]bool{}
+	for _, e := range events {
+		done[e.ID] = true
+	}
 	next := r.state.clone()
-	next.Events = next.Events[min(n, len(next.Events)):]
+	next.Events = slices.DeleteFunc(next.Events, func(e outgoing) bool { return done[e.ID] })
 	r.state = next
 }
 
@@ -167,7 +172,7 @@ func (o *outbox) publish(r *repository) error {
 	ctx, cancel := context.WithTimeout(o.ctx, publishLimit)
 	defer cancel()
 	acks, err := o.bus.Publish(ctx, messages...)
-	r.sent(len(acks))
+	r.sent(events[:len(acks)])
 	return err
 }
 

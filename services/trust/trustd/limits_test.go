@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,5 +123,25 @@ func TestUnfinishedFiles(t *testing.T) {
 	r.accepts()
 	if _, err := os.Stat(left); err == nil {
 		t.Errorf("%s is still there", left)
+	}
+}
+
+// TestOldestEventsAreDropped reaches the limit on events that wait, also while some are on their way to the bus.
+func TestOldestEventsAreDropped(t *testing.T) {
+	r := &repository{state: new(state)}
+	tell := func(n int) {
+		for range n {
+			r.state.tell("default", kindSigned, trust.Event{})
+		}
+	}
+	tell(maxOutgoing + 5)
+	underway := slices.Clone(r.unsent())
+	if len(underway) != maxOutgoing {
+		t.Fatalf("%d events wait", len(underway))
+	}
+	tell(10)
+	r.sent(underway[:20])
+	if left := r.unsent(); len(left) != maxOutgoing-10 || left[0].ID != underway[20].ID {
+		t.Errorf("%d events are left, the first is %s", len(left), left[0].ID)
 	}
 }

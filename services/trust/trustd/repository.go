@@ -168,7 +168,8 @@ func (r *repository) commit(next *state, files *newFiles) error {
 		r.notify()
 	}
 	if err := r.show(next); err != nil {
-		return fmt.Errorf("the change is stored, but clients cannot see it yet: %w", err)
+		err = fmt.Errorf("the change is stored, but clients cannot see it yet: %w", err)
+		return errors.Join(err, r.adopt(next)) // the caller may take it that nothing has changed
 	}
 	if files != nil {
 		files.forget()

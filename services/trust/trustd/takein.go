@@ -46,7 +46,17 @@ func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, err
 	if err := os.Rename(temp.Name(), filepath.Join(dir, sum+"."+path.Base(a.Path))); err != nil {
 		return trust.Target{}, err
 	}
-	return trust.Target{Length: n, Hashes: map[string]string{"sha256": sum}, Custom: json.RawMessage(a.Custom)}, profile.SyncDir(dir)
+	return trust.Target{Length: n, Hashes: map[string]string{"sha256": sum}, Custom: json.RawMessage(a.Custom)}, f.syncTargets(dir)
+}
+
+// syncTargets makes the names in dir durable, and those of the folders that lead to it from the folder of targets.
+func (f folder) syncTargets(dir string) error {
+	for {
+		if err := profile.SyncDir(dir); err != nil || dir == f.targets() {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 func openRegular(name string) (*os.File, error) {

@@ -91,7 +91,7 @@ func (s *Server) newWeb() http.Handler {
 	})
 }
 
-// serveFile serves what clients fetch. Nobody's name begins with a dot.
+// serveFile serves what clients fetch.
 func (s *Server) serveFile(w http.ResponseWriter, q *http.Request, name, file string) {
 	if q.Method != http.MethodGet && q.Method != http.MethodHead {
 		reply(w, http.StatusMethodNotAllowed, body{"detail": "Method Not Allowed"})
@@ -112,9 +112,6 @@ func (s *Server) serveFile(w http.ResponseWriter, q *http.Request, name, file st
 }
 
 func serveFrom(w http.ResponseWriter, q *http.Request, dir, file string) error {
-	if strings.Contains(file, "/.") {
-		return fs.ErrNotExist
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
