@@ -70,9 +70,9 @@ func (g *Guard) Demands(method string) (bool, error) {
 	return demand.Cover(method), nil
 }
 
-// patience is how long a caller waits for its turn with a token: a process that was stopped in the middle of a use must not
-// make a daemon hang.
-const patience = 5 * time.Second
+// patience is how long a caller waits for its turn with a token, each of which gets something onto a disk that may be slow: a
+// process that was stopped in the middle of a use must not make a daemon hang. It is less than the 30 s of a call.
+const patience = 20 * time.Second
 
 // Check is [Store.Check] as a daemon answers it; see Spend.
 func (g *Guard) Check(ctx context.Context, text []byte, method, caller string) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -98,6 +99,7 @@ func setupScript(env *testscript.Env) error {
 	)
 	env.Values[daemonKey{}] = map[string]*background{}
 	env.Values[tapKey{}] = &tap{}
+	env.Values[portKey{}] = &ports{}
 	return nil
 }
 
@@ -175,6 +177,7 @@ func (b *background) stop() error {
 
 // up [flags] runs lnk up in the background until the script ends, and waits until it is ready.
 func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Value(portKey{}).(*ports).release()
 	start(ts, "up", "ready", append([]string{filepath.Join(programs, "lnk"), "up"}, args...)...)
 }
 
@@ -209,12 +212,32 @@ func scriptAgent(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SSH_AUTH_SOCK", path)
 }
 
-// port NAME sets a variable to a TCP port of the loopback that nobody listens on.
+type portKey struct{}
+
+// ports are held for lnk up, so that no other script gets them.
+type ports []net.Listener
+
+func (p *ports) release() {
+	for _, l := range *p {
+		l.Close()
+	}
+	*p = nil
+}
+
+// port NAME sets a variable to a TCP port of the loopback on which lnk up can listen. It is below those that systems give to
+// clients, one of which could else have it by then.
 func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	ts.Check(l.Close())
+	held := ts.Value(portKey{}).(*ports)
+	ts.Defer(held.release)
+	for range 1000 {
+		port := strconv.Itoa(16<<10 + rand.IntN(16<<10))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			*held = append(*held, l)
+			ts.Setenv(args[0], port)
+			return
+		}
+	}
+	ts.Fatalf("no port of the loopback is free")
 }
 
 // status N PROGRAM ARGS… runs a program and expects the exit status N.

@@ -26,8 +26,8 @@ func (f folder) unfinished(name string) string { return filepath.Join(f.dir, "ne
 func (f folder) targets() string               { return filepath.Join(f.dir, "targets") }
 func (f folder) task(id string) string         { return filepath.Join(f.dir, "tasks", id+".json") }
 
-// lockPatience covers a daemon that is still leaving.
-const lockPatience = 5 * time.Second
+// lockPatience covers a daemon that is still leaving, which takes 12 s at most.
+const lockPatience = 15 * time.Second
 
 // openFolder makes the folder if need be and locks it. What a crash left half-written is removed.
 func openFolder(ctx context.Context, dir string) (folder, error) {
