@@ -17,8 +17,8 @@ func (s Signing) Complete() bool {
 	return s.Own.Complete() && (s.Previous == nil || s.Previous.Complete())
 }
 
-// SigningOf counts the signatures of root; previous is the version before, nil for the first.
-func SigningOf(root, previous *Root) Signing {
+// signingOf counts the signatures of root; previous is the version before, nil for the first.
+func signingOf(root, previous *Root) Signing {
 	s := Signing{Own: root.roles[RoleRoot].progress(root.payload, root.signatures, root.good)}
 	if previous != nil {
 		p := previous.roles[RoleRoot].progress(root.payload, root.signatures, root.good)
@@ -27,19 +27,19 @@ func SigningOf(root, previous *Root) Signing {
 	return s
 }
 
-// VerifyFirst checks that root is a first version and signed by a threshold of its own root keys. Errors have code
+// verifyFirst checks that root is a first version and signed by a threshold of its own root keys. Errors have code
 // ipc.Corrupt.
-func VerifyFirst(root *Root) error {
+func verifyFirst(root *Root) error {
 	if root.Version() != 1 {
 		return ipc.Errorf(ipc.Corrupt, "the first root document has version %d", root.Version())
 	}
 	return verifyVersion(root, nil)
 }
 
-// VerifyNext checks that next follows previous: one version more, and signed by a threshold of the root keys of both
+// verifyNext checks that next follows previous: one version more, and signed by a threshold of the root keys of both
 // (TUF specification 1.0.34, section 5.3). Neither may have expired or not: an intermediate version is trusted for what
 // it says about the next, whatever its age, and what an old last version is still good for is the caller's to judge.
-func VerifyNext(previous, next *Root) error {
+func verifyNext(previous, next *Root) error {
 	if next.Version() != previous.Version()+1 {
 		return ipc.Errorf(ipc.Corrupt, "root version %d does not follow version %d", next.Version(), previous.Version())
 	}
@@ -47,7 +47,7 @@ func VerifyNext(previous, next *Root) error {
 }
 
 func verifyVersion(root, previous *Root) error {
-	s := SigningOf(root, previous)
+	s := signingOf(root, previous)
 	if s.Previous != nil {
 		if err := s.Previous.err(); err != nil {
 			return fault(root, fmt.Sprintf("keys of version %d", previous.Version()), err)
@@ -72,9 +72,9 @@ func VerifyChain(files [][]byte) ([]*Root, error) {
 			return nil, fmt.Errorf("version %d: %w", i+1, err)
 		}
 		if i == 0 {
-			err = VerifyFirst(root)
+			err = verifyFirst(root)
 		} else {
-			err = VerifyNext(roots[i-1], root)
+			err = verifyNext(roots[i-1], root)
 		}
 		if err != nil {
 			return nil, err

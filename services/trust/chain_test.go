@@ -31,7 +31,7 @@ func TestRotation(t *testing.T) {
 		if err := chain(first, r); ipc.CodeOf(err) != ipc.Corrupt {
 			t.Errorf("%s: %v", why, err)
 		}
-		if SigningOf(r, first).Complete() {
+		if signingOf(r, first).Complete() {
 			t.Errorf("%s: complete", why)
 		}
 	}
@@ -64,7 +64,7 @@ func TestRotation(t *testing.T) {
 
 func TestSigningOf(t *testing.T) {
 	first := signAll(t, newRoot(t, 1, 2, signers(1, 2, 3)), nil, signers(1))
-	s := SigningOf(first, nil)
+	s := signingOf(first, nil)
 	if s.Complete() || len(s.Own.Signed) != 1 || s.Own.Signed[0].ID != keyIDOf(signer(1)) || len(s.Own.Missing) != 2 || s.Previous != nil {
 		t.Errorf("%+v", s)
 	}
@@ -76,7 +76,7 @@ func TestSigningOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := SigningOf(loose, nil); s.Complete() || len(s.Own.Faults) != 1 || !errors.Is(s.Own.Faults[0], ErrStrict) {
+	if s := signingOf(loose, nil); s.Complete() || len(s.Own.Faults) != 1 || !errors.Is(s.Own.Faults[0], ErrStrict) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -95,7 +95,7 @@ func TestAddSignatureRefuses(t *testing.T) {
 		"only ZIP-215":  {Signature{keyIDOf(signer(1)), looseSignature(signer(1), root.Payload())}, ipc.BadRequest},
 		"other message": {Signature{keyIDOf(signer(1)), looseSignature(signer(1), []byte("x"))}, ipc.BadRequest},
 	} {
-		if _, err := AddSignature(root, nil, test.sig); ipc.CodeOf(err) != test.want {
+		if _, err := addSignature(root, nil, test.sig); ipc.CodeOf(err) != test.want {
 			t.Errorf("%s: %v", why, err)
 		}
 	}

@@ -81,7 +81,7 @@ func DigestOf(doc Document) string {
 func (p Process) Progress() Signing {
 	switch doc := p.doc.(type) {
 	case *Root:
-		return SigningOf(doc, p.base)
+		return signingOf(doc, p.base)
 	case *Targets:
 		return Signing{Own: doc.Progress(p.by)}
 	}
@@ -139,7 +139,7 @@ func (p Process) Add(sig Signature, match string) (Process, Key, error) {
 	switch doc := p.doc.(type) {
 	case *Root:
 		candidates = rootKeys(doc, p.base)
-		p.doc, err = AddSignature(doc, p.base, sig)
+		p.doc, err = addSignature(doc, p.base, sig)
 	case *Targets:
 		var file *File
 		if file, err = doc.AddSignature(p.by, sig); err == nil {

@@ -58,7 +58,7 @@ func TestProcess(t *testing.T) {
 	refused(t, "too early", err, ErrIncomplete, ipc.Conflict)
 	p = mustAdd(t, p, signer(2))
 	done, err := p.Finish(now)
-	if err != nil || VerifyFirst(done.(*Root)) != nil {
+	if err != nil || verifyFirst(done.(*Root)) != nil {
 		t.Fatal(err)
 	}
 	_, err = p.Finish(expires)
@@ -80,7 +80,7 @@ func TestProcess(t *testing.T) {
 		t.Fatal("the override kept signatures or content", err)
 	}
 	p = mustAdd(t, mustAdd(t, p, signer(1)), signer(3))
-	if done, err = p.Finish(now); err != nil || VerifyNext(root, done.(*Root)) != nil {
+	if done, err = p.Finish(now); err != nil || verifyNext(root, done.(*Root)) != nil {
 		t.Fatal(err)
 	}
 	if p, err = p.Cancel(p.Digest()); err != nil || p.Document() != nil {

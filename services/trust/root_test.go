@@ -165,7 +165,7 @@ func TestKeyWithName(t *testing.T) {
 		t.Fatal(err)
 	}
 	root = signAll(t, root, nil, signers(1))
-	if err := VerifyFirst(root); err != nil {
+	if err := verifyFirst(root); err != nil {
 		t.Error(err)
 	}
 	if err := judge([][]byte{root.Bytes()}); err != nil {
@@ -193,7 +193,7 @@ func TestSigningKeepsBytes(t *testing.T) {
 	if n := len(root.Signatures()); n != 3 {
 		t.Errorf("%d signatures, want 3", n)
 	}
-	if err := VerifyFirst(root); err != nil {
+	if err := verifyFirst(root); err != nil {
 		t.Error(err)
 	}
 	if err := judge([][]byte{root.Bytes()}); err != nil {
@@ -234,12 +234,12 @@ func FuzzParseRoot(f *testing.F) {
 		if err != nil || theirs.Signed.Version != root.Version() {
 			t.Fatalf("go-tuf reads it otherwise: %v", err)
 		}
-		if VerifyFirst(root) == nil {
+		if verifyFirst(root) == nil {
 			if err := judge([][]byte{data}); err != nil {
 				t.Fatalf("we accept, go-tuf does not: %v", err)
 			}
 		}
-		more, err := AddSignature(root, nil, Signature{KeyID: root.Role(RoleRoot).Keys[0].ID, Sig: make([]byte, 64)})
+		more, err := addSignature(root, nil, Signature{KeyID: root.Role(RoleRoot).Keys[0].ID, Sig: make([]byte, 64)})
 		if err == nil {
 			t.Fatalf("accepted a signature of zeros: %s", more.Bytes())
 		}

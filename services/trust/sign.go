@@ -22,7 +22,7 @@ func SignRoot(ctx context.Context, signer keys.Signer, root, previous *Root) (*R
 	if err != nil {
 		return nil, err
 	}
-	return AddSignature(root, previous, Signature{KeyID: key.ID, Sig: sig})
+	return addSignature(root, previous, Signature{KeyID: key.ID, Sig: sig})
 }
 
 func signingKey(pub []byte, root, previous *Root) (Key, bool) {
@@ -43,9 +43,9 @@ func rootKeys(root, previous *Root) []Key {
 	return all
 }
 
-// AddSignature returns root with a signature that was made elsewhere; one by the same key is replaced. It is checked
+// addSignature returns root with a signature that was made elsewhere; one by the same key is replaced. It is checked
 // first: ipc.PermissionDenied if it is by a foreign key, ipc.BadRequest if it does not verify.
-func AddSignature(root, previous *Root, sig Signature) (*Root, error) {
+func addSignature(root, previous *Root, sig Signature) (*Root, error) {
 	candidates := rootKeys(root, previous)
 	i := slices.IndexFunc(candidates, func(k Key) bool { return k.ID == sig.KeyID })
 	if i < 0 {

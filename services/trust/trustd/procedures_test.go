@@ -47,7 +47,7 @@ func TestProcedures(t *testing.T) {
 			}
 			r.ok("POST", "metadata/sign", r.signature("root", next, n))
 		}
-		if got := r.rootNow(); got.Version() != next.Version() || !trust.SigningOf(got, previous).Complete() {
+		if got := r.rootNow(); got.Version() != next.Version() || !trust.RootProcess(previous, got).Complete() {
 			t.Errorf("%s: root is version %d", step.name, got.Version())
 		}
 		if err := r.srv.renewAll(t.Context(), caller{}); err != nil {
