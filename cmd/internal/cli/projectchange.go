@@ -95,7 +95,7 @@ it with lnk project sign. It takes a threshold of the old delegates and of the n
 
 ` + trustKeyHelp,
 		example: "  lnk project update --add-delegate ben=z6MkB… --add-delegate eve=eve.pub --threshold 2\n  lnk project update --remove-delegate z6MkA… --add-delegate ann=ann-2.pub",
-		cannot:  "propose the next version", exits: identityExits,
+		cannot:  "propose the next version", exits: trustExits,
 		run: a.projectUpdate, text: printIdentityResult,
 	}.command(a)
 }
@@ -141,7 +141,7 @@ and that your agent holds, and puts it in place of what waits. The signatures co
 meanwhile, nothing happens and the exit status is 5.
 
 ` + trustKeyHelp,
-		cannot: "replace the version that waits", exits: identityExits,
+		cannot: "replace the version that waits", exits: trustExits,
 		run: a.projectOverride, text: printIdentityResult,
 	}.command(a)
 }
@@ -170,7 +170,7 @@ func projectCancel(a *app) *cobra.Command {
 	return verb[projectArg, git.IdentityResult]{
 		name: "cancel", short: "give up the version that waits for signatures",
 		long:   "Cancel drops the version that waits for signatures, with those collected so far. The identity stays as it is.",
-		cannot: "give up the version that waits", exits: identityExits,
+		cannot: "give up the version that waits", exits: trustExits,
 		run: func(ctx context.Context, args projectArg) (git.IdentityResult, error) {
 			which, err := a.projectArgs(ctx, args.Project)
 			if err != nil {

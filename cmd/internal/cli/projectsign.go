@@ -18,8 +18,6 @@ func delegating(urn project.URN) purpose {
 	return purpose{"lnk project", "identity", func(verb string) string { return "lnk project " + verb + " " + string(urn) }}
 }
 
-var identityExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline}
-
 // readIdentity verifies an identity from its first version on, which the URN names, and parses what waits for signatures. All
 // that is shown, and the bytes that are signed, come from these documents: neither a daemon nor a file is believed.
 func (a *app) readIdentity(ctx context.Context, from git.Identity) (project.Identity, trustShown, error) {
@@ -75,7 +73,7 @@ func projectSign(a *app) *cobra.Command {
 that your agent holds. If it was replaced while you looked, nothing is added. The last signature that was missing makes it the
 project's identity.`,
 		example: "  lnk project sign\n  lnk project sign --in pending.json --out signed.json   # on another machine",
-		cannot:  "sign", exits: append([]int{exitInterrupted}, identityExits...),
+		cannot:  "sign", exits: append([]int{exitInterrupted}, trustExits...),
 		run: a.projectSign,
 	}.command(a)
 }
@@ -157,7 +155,7 @@ func projectExport(a *app) *cobra.Command {
 verifies the whole, shows what changes, asks and signs it; the signature comes back with lnk project import. Neither step there needs
 a daemon, a network or the project.`,
 		example: "  lnk project export --out pending.json\n  lnk project sign --in pending.json --out signed.json   # elsewhere\n  lnk project import signed.json",
-		cannot:  "export", exits: identityExits,
+		cannot:  "export", exits: trustExits,
 		run: func(ctx context.Context, args projectExportArgs) error {
 			from, err := a.shownIdentity(ctx, args.Project)
 			if err != nil {
@@ -180,7 +178,7 @@ func projectImport(a *app) *cobra.Command {
 		name: "import", short: "add signatures from a file",
 		long: `Import adds the signatures that lnk project sign --out has written on another machine. Without FILE it reads standard input. If another
 version waits by now than what was signed, nothing is added.`,
-		cannot: "import", exits: identityExits, defaults: projectImportArgs{File: "-"},
+		cannot: "import", exits: trustExits, defaults: projectImportArgs{File: "-"},
 		run: func(ctx context.Context, args projectImportArgs) (git.IdentityResult, error) {
 			var file identitySignatures
 			if err := a.readJSON(args.File, &file); err != nil {

@@ -31,8 +31,8 @@ type repositoryArgs struct {
 
 var usualRepository = repositoryArgs{Repository: trust.DefaultRepository}
 
-// trustExits is what commands of lnk trust may return.
-var trustExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey}
+// trustExits is what commands that have people sign may return.
+var trustExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline}
 
 // withTrust runs one call to trustd.
 func withTrust[R any](a *app, f func(*ipc.Client) (R, error)) (R, error) {
