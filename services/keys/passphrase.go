@@ -1,20 +1,17 @@
 package keys
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // Passphrases asks for passphrases: in a file if one is named, else in the systemd credential "lnk-passphrase", if this
@@ -32,6 +29,8 @@ type Passphrases struct {
 
 // maxPassphrase bounds a passphrase in bytes.
 const maxPassphrase = 4096
+
+var errLongPassphrase = fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
 
 // Existing asks for the passphrase of something that has one already.
 func (p Passphrases) Existing(ctx context.Context, what string) ([]byte, error) {
@@ -73,7 +72,7 @@ func (p Passphrases) ask(ctx context.Context, prompt string) ([]byte, error) {
 	tty, err := p.openTerminal()
 	switch {
 	case err == nil:
-		return askTerminal(ctx, tty, prompt)
+		return askTerminal(ctx, tty, prompt, true)
 	case program != "" && require != "never":
 		return runAskpass(ctx, program, prompt)
 	}
@@ -108,19 +107,8 @@ func (p Passphrases) Agree(ctx context.Context, question string) bool {
 	if err != nil {
 		return false
 	}
-	answers := make(chan string, 1)
-	go func() {
-		defer tty.Close()
-		fmt.Fprint(tty, question+" [y/N] ")
-		line, _ := bufio.NewReader(io.LimitReader(tty, maxPassphrase)).ReadString('\n') // What cannot be read is a no.
-		answers <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case answer := <-answers:
-		return answer == "y" || answer == "yes"
-	case <-ctx.Done():
-		return false
-	}
+	answer, err := askTerminal(ctx, tty, question+" [y/N] ", false)
+	return err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(string(answer))))
 }
 
 func (p Passphrases) askpass() (program, require string) {
@@ -142,7 +130,7 @@ func firstLine(data []byte) ([]byte, error) {
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) > maxPassphrase {
-		return nil, fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
+		return nil, errLongPassphrase
 	}
 	return line, nil
 }
@@ -166,34 +154,4 @@ func (p Passphrases) openTerminal() (*os.File, error) {
 		path = "/dev/tty"
 	}
 	return os.OpenFile(path, os.O_RDWR, 0)
-}
-
-// askTerminal reads a line without echo and closes the terminal. If ctx ends first the terminal is as it was before; the
-// read cannot be interrupted, so goroutine and file stay until the line or the process ends.
-func askTerminal(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
-	fd := int(tty.Fd())
-	state, err := term.GetState(fd)
-	if err == nil {
-		_, err = tty.WriteString(prompt)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot ask for a passphrase: %w", err), tty.Close())
-	}
-	type answer struct {
-		line []byte
-		err  error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		defer tty.Close()
-		line, err := term.ReadPassword(fd)
-		tty.WriteString("\n")
-		answers <- answer{line, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.line, a.err
-	case <-ctx.Done():
-		return nil, errors.Join(context.Cause(ctx), term.Restore(fd, state))
-	}
 }

@@ -57,7 +57,9 @@ func TestTerminal(t *testing.T) {
 		if got := readUntil(t, screen, prompt); strings.Contains(got, "hunter2") {
 			t.Errorf("the terminal shows the passphrase: %q", got)
 		}
-		waitNoEcho(t, path)
+		if echoes(t, path) {
+			t.Error("the terminal shows what is typed when the prompt is there")
+		}
 		if _, err := person.WriteString("hunter2\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -78,12 +80,6 @@ func readUntil(t *testing.T, r *bufio.Reader, end string) string {
 		got = append(got, b)
 	}
 	return string(got)
-}
-
-// waitNoEcho waits for the program to switch the echo off, as a person's fingers would.
-func waitNoEcho(t *testing.T, path string) {
-	t.Helper()
-	eventually(t, func() bool { return !echoes(t, path) })
 }
 
 func echoes(t *testing.T, path string) bool {
@@ -110,11 +106,50 @@ func TestTerminalInterrupted(t *testing.T) {
 		failed <- err
 	}()
 	readUntil(t, bufio.NewReader(person), "it: ")
-	waitNoEcho(t, path)
 	cancel()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
-	eventually(t, func() bool { return echoes(t, path) })
-	person.WriteString("\n") // Ends the read.
+	if !echoes(t, path) {
+		t.Error("the terminal stays silent")
+	}
+}
+
+// TestTerminalEnds: Ctrl-D is an answer, and no passphrase.
+func TestTerminalEnds(t *testing.T) {
+	person, path := terminal(t)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := keys.Passphrases{Terminal: path}.Existing(t.Context(), "it")
+		failed <- err
+	}()
+	readUntil(t, bufio.NewReader(person), "it: ")
+	if _, err := person.WriteString("\x04"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "nothing was typed") || !echoes(t, path) {
+		t.Errorf("Ctrl-D: %v", err)
+	}
+}
+
+// TestAgree: what is typed is shown, and only yes is a yes.
+func TestAgree(t *testing.T) {
+	for typed, want := range map[string]bool{"y\n": true, " Yes \n": true, "\n": false, "no\n": false, "yess\n": false, "\x04": false} {
+		person, path := terminal(t)
+		agreed := make(chan bool, 1)
+		go func() { agreed <- keys.Passphrases{Terminal: path}.Agree(t.Context(), "Really?") }()
+		readUntil(t, bufio.NewReader(person), "Really? [y/N] ")
+		if !echoes(t, path) {
+			t.Error("the terminal does not show what is typed")
+		}
+		if _, err := person.WriteString(typed); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-agreed; got != want {
+			t.Errorf("%q means %v", typed, got)
+		}
+	}
+	if (keys.Passphrases{Terminal: "/nonexistent"}).Agree(t.Context(), "Really?") {
+		t.Error("yes without a terminal")
+	}
 }
