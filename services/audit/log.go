@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 	"github.com/lnk-suite/lnk/services/profile"
 )
 
-// Log is an append-only file of records of type R, which must fit a line of 64 KiB of JSON.
+// Log is an append-only file of records of type R, which must fit a line of less than 64 KiB of JSON.
 type Log[R any] struct {
 	// Path is the file; its folder is made if it is missing.
 	Path string
@@ -28,7 +29,7 @@ const (
 	keptLogs    = 9
 )
 
-// Append stores records: when it returns without error their lines survive a crash.
+// Append stores records: when it returns without error their lines survive a crash. It stores none if one is too long.
 func (l *Log[R]) Append(records ...R) error {
 	if len(records) == 0 {
 		return nil
@@ -57,6 +58,9 @@ func joinLines[R any](records []R) ([]byte, error) {
 		line, err := json.Marshal(r)
 		if err != nil {
 			return nil, err
+		}
+		if len(line) >= maxLine {
+			return nil, fmt.Errorf("a line of %d bytes is longer than the %d that a log can hold", len(line), maxLine)
 		}
 		lines = append(lines, line)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -117,5 +118,20 @@ func TestNoLine(t *testing.T) {
 	}
 	if err := (&Log[func()]{Path: filepath.Join(t.TempDir(), "log")}).Append(nil); err == nil {
 		t.Error("a record that JSON cannot hold")
+	}
+}
+
+// TestLongestLine: a record that could not be read again is refused, and with it those of the same call.
+func TestLongestLine(t *testing.T) {
+	log := &Log[line]{Path: filepath.Join(t.TempDir(), "audit.log")}
+	fits := line{strings.Repeat("x", maxLine-1-len(`{"text":""}`))}
+	if err := log.Append(fits); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Append(line{"short"}, line{fits.Text + "x"}); err == nil {
+		t.Error("a line that is too long was stored")
+	}
+	if got := records(t, log); len(got) != 1 || got[0] != fits {
+		t.Errorf("the log has %d records", len(got))
 	}
 }

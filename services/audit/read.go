@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// maxLine bounds a line in bytes when reading; the longest we write is far shorter.
+// maxLine is what a line, with its end, may take at most, in bytes.
 const maxLine = 64 << 10
 
 // Records yields everything that the log still has, oldest first. Lines that a crash left unfinished are passed over.
