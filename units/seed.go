@@ -82,23 +82,16 @@ func (m *Manager) seedSockets() ([]string, error) {
 
 // StorePassphrase puts a seed's passphrase where its agent finds it, in files that begin with stem: encrypted, if systemd
 // can decrypt it again for a service of this user (since about version 258), else such that only this user can read it.
-// It returns the kind and the file.
+// It returns the kind and the file. A readable one that is there already goes when there is another.
 func (m *Manager) StorePassphrase(ctx context.Context, stem string, passphrase []byte) (kind, path string, err error) {
-	if err := os.MkdirAll(filepath.Dir(stem), 0o700); err != nil {
+	encrypted, plain := stem+encryptedSuffix, stem+plainSuffix
+	if err := errors.Join(os.MkdirAll(filepath.Dir(stem), 0o700), remove(encrypted)); err != nil {
 		return "", "", err
 	}
-	if err := RemovePassphrase(stem); err != nil {
-		return "", "", err
+	if m.encrypt(ctx, encrypted, passphrase) == nil {
+		return PassphraseEncrypted, encrypted, remove(plain)
 	}
-	path = stem + encryptedSuffix
-	if m.encrypt(ctx, path, passphrase) == nil {
-		return PassphraseEncrypted, path, nil
-	}
-	if err := RemovePassphrase(stem); err != nil {
-		return "", "", err
-	}
-	path = stem + plainSuffix
-	return PassphraseFile, path, profile.WriteFile(path, passphrase, 0o600)
+	return PassphraseFile, plain, errors.Join(remove(encrypted), profile.WriteFile(plain, passphrase, 0o600))
 }
 
 const (
@@ -108,10 +101,13 @@ const (
 
 // RemovePassphrase removes what StorePassphrase stored.
 func RemovePassphrase(stem string) error {
-	for _, suffix := range []string{encryptedSuffix, plainSuffix} {
-		if err := os.Remove(stem + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	return errors.Join(remove(stem+encryptedSuffix), remove(stem+plainSuffix))
+}
+
+// remove makes sure that there is no file at path.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package units
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,9 @@ func TestStorePassphrase(t *testing.T) {
 			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 			m := &Manager{Environ: os.Environ()}
 			stem := filepath.Join(dir, "new", "seed")
+			if err := errors.Join(os.Mkdir(filepath.Dir(stem), 0o700), os.WriteFile(stem+plainSuffix, []byte("earlier"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
 			kind, path, err := m.StorePassphrase(t.Context(), stem, []byte(secret))
 			if err != nil || kind != test.kind {
 				t.Fatalf("stored as %s, %v; want %s", kind, err, test.kind)
