@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -158,6 +159,9 @@ func checkDelegated(list []Delegated) error {
 	return nil
 }
 
+// hashSizes are how long the hashes are that clients check, in bytes. Others they pass over.
+var hashSizes = map[string]int{"sha256": sha256.Size, "sha512": sha512.Size}
+
 // CheckTarget refuses a target that clients could not fetch or that would lie outside the folder of targets.
 func CheckTarget(path string, t Target) error {
 	bad := path == "" || len(path) > maxPath || strings.HasPrefix(path, "/") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f })
@@ -171,6 +175,9 @@ func CheckTarget(path string, t Target) error {
 		return fmt.Errorf("target %s: length %d with %d hashes", path, t.Length, len(t.Hashes))
 	}
 	for algorithm, sum := range t.Hashes {
+		if size, known := hashSizes[algorithm]; known && len(sum) != 2*size {
+			return fmt.Errorf("target %s: a %s hash has %d bytes, not %d", path, algorithm, size, len(sum)/2)
+		}
 		if algorithm == "" || sum == "" || len(sum)%2 != 0 || strings.Trim(sum, "0123456789abcdef") != "" {
 			return fmt.Errorf("target %s: the %.20s hash is not lower-case hexadecimal", path, algorithm)
 		}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,10 +64,9 @@ func (c projectChange) apply(spec project.Spec) (project.Spec, error) {
 	if c.Threshold != 0 {
 		spec.Threshold = c.Threshold
 	}
-	if c.Days > 0 {
-		spec.Expires = time.Now().AddDate(0, 0, c.Days)
-	}
-	return spec, nil
+	var err error
+	spec.Expires, err = inDays(c.Days, spec.Expires)
+	return spec, err
 }
 
 // readDelegate reads [NAME=]KEY.

@@ -78,21 +78,33 @@ func (c rootChange) apply(spec trust.RootSpec) (*trust.Root, error) {
 			return nil, err
 		}
 	}
-	if c.Threshold > 0 {
+	if c.Threshold != 0 {
 		role.Threshold = c.Threshold
 	}
 	spec.Roles[trust.RoleRoot] = role
 	if err := c.goOnline(spec.Roles, spec.Names); err != nil {
 		return nil, err
 	}
-	if c.Days > 0 {
-		spec.Expires = time.Now().AddDate(0, 0, c.Days)
+	var err error
+	if spec.Expires, err = inDays(c.Days, spec.Expires); err != nil {
+		return nil, err
 	}
 	root, err := trust.NewRoot(spec)
 	if err != nil {
 		return nil, ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
 	return root, nil
+}
+
+// inDays is the time so many days from now, at most a hundred years; for 0 days it is otherwise.
+func inDays(days int, otherwise time.Time) (time.Time, error) {
+	switch {
+	case days == 0:
+		return otherwise, nil
+	case days < 0 || days > 36500:
+		return otherwise, ipc.Errorf(ipc.BadRequest, "cannot be good for %d days: want 1 to 36500, or 0 to leave that as it is", days)
+	}
+	return time.Now().AddDate(0, 0, days), nil
 }
 
 func (c rootChange) remove(from *trust.Role, names map[string]string) error {

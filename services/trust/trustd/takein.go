@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -19,8 +20,8 @@ import (
 // takeIn copies a local file to where clients look for the artifact, <folder>/<sha256>.<name>, and describes it by that hash
 // alone: a client may ask for the file by any hash that the metadata lists.
 func (f folder) takeIn(ctx context.Context, a trust.Artifact) (trust.Target, error) {
-	empty := trust.Target{Hashes: map[string]string{"sha256": "00"}}
-	if err := trust.CheckTarget(a.Path, empty); err != nil {
+	anything := trust.Target{Hashes: map[string]string{"sha256": strings.Repeat("0", 2*sha256.Size)}}
+	if err := trust.CheckTarget(a.Path, anything); err != nil {
 		return trust.Target{}, ipc.Errorf(ipc.BadRequest, "%w", err)
 	}
 	from, err := openRegular(a.File)
