@@ -326,3 +326,31 @@ func TestBatchOfLargeArgumentsIsCutEarly(t *testing.T) {
 		c.Close()
 	})
 }
+
+// TestGroupFrames checks that the frames which a group puts together are the ones that appendTo makes.
+func TestGroupFrames(t *testing.T) { synctest.Test(t, checkGroupFrames) } // time stands still
+
+func checkGroupFrames(t *testing.T) {
+	for _, token := range [][]byte{nil, []byte("secret")} {
+		for _, args := range [][][]byte{nil, {{}}, {make([]byte, 22), make([]byte, 23), make([]byte, 255), make([]byte, 1<<16)}} {
+			g := new(Client).takeGroup("test.echo")
+			if args == nil {
+				addCall(g, Empty{})
+			}
+			for _, a := range args {
+				addCall(g, a)
+			}
+			g.deadline = time.Now().Add(time.Hour)
+			var want []byte
+			for i, p := range g.calls {
+				p.id = uint32(1000 + i)
+				c := call{method: g.method, arguments: g.arguments(p), timeout: optional{3_600_000, true}}
+				r := request{ua: exampleUA, rq: binary.BigEndian.AppendUint32(nil, p.id), token: token, payload: c.appendTo(nil)}
+				want = r.appendTo(want)
+			}
+			if got := g.frames(exampleUA, token).frame; !bytes.Equal(got, want) || g.calls[len(g.calls)-1].ahead != len(want) || g.size != len(want) {
+				t.Errorf("token %q, %d calls:\n%.200x\n%.200x", token, len(g.calls), got, want)
+			}
+		}
+	}
+}

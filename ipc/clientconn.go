@@ -118,7 +118,7 @@ func (k *clientConn) queue(ctx context.Context, p *pendingCall) (first bool, err
 	}
 	m := p.frame(k.client.ua, k.client.Token, time.Now())
 	k.trace(m)
-	if first, err = k.out.send(ctx, p.deadline, m); err != nil {
+	if first, err = k.out.send(ctx, p.deadline, &m); err != nil {
 		k.withdraw(p, err)
 		if p.leads {
 			k.passTurn(nil, 0)

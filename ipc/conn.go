@@ -228,7 +228,7 @@ func (k *serverConn) answer(rq []byte, out *scratch, err error) (first bool) {
 	} else {
 		m = outgoing{frame: appendError(out.b[:0], rq, err), owner: out}
 	}
-	first, _ = k.out.send(k.ctx, time.Time{}, m)
+	first, _ = k.out.send(k.ctx, time.Time{}, &m)
 	return first
 }
 

@@ -69,7 +69,8 @@ func (t *task) send(out *scratch) error {
 		out.put()
 		return err
 	}
-	first, err := k.out.send(t.ctx, time.Time{}, out.sealOK(t.id.bytes()))
+	m := out.sealOK(t.id.bytes())
+	first, err := k.out.send(t.ctx, time.Time{}, &m)
 	if first {
 		k.out.flushSoon()
 	}

@@ -120,23 +120,38 @@ func (g *group) prepare(ctx context.Context) {
 	g.left.Store(int32(g.sendable))
 }
 
-// frames encodes the calls for the wire. They have their ids.
+// frames encodes the calls for the wire. They have their ids. As all of them are alike, each frame is put together from pieces:
+//
+//	length, headers up to the id | id | token, key and head of the payload | map and method | arguments | timeout
 func (g *group) frames(ua, token []byte) outgoing {
-	out, inner := takeScratch(), takeScratch()
-	defer inner.put()
-	out.b = out.b[:0]
-	c := call{method: g.method, timeout: timeLeft(g.deadline, time.Now())}
-	r := request{ua: ua, rq: make([]byte, 4), token: token}
+	front, _ := openFrame(make([]byte, 0, headroom))
+	front = append(front, majorMap<<5|2, 0, majorMap<<5|byte(2+present(token)), 0)
+	front = append(appendString(front, majorText, ua), 1, majorBytes<<5|4)
+	middle := append(appendOptional(nil, 2, majorBytes, token), 1)
+	opening, timeout := g.opening()
+
+	out := takeScratch()
+	frames := out.b[:0]
 	for p := range g.encoded {
-		c.arguments = g.arguments(p)
-		inner.b = c.appendTo(inner.b[:0])
-		binary.BigEndian.PutUint32(r.rq, p.id)
-		r.payload = inner.b
-		out.b = r.appendTo(out.b)
-		p.ahead = len(out.b)
+		start, arguments := len(frames), g.out.b[p.arguments.from:p.arguments.to]
+		frames = binary.BigEndian.AppendUint32(append(frames, front...), p.id)
+		frames = appendHead(append(frames, middle...), majorBytes, uint64(len(opening)+len(arguments)+len(timeout)))
+		frames = append(append(append(frames, opening...), arguments...), timeout...)
+		frames = closeFrame(frames, start)
+		p.ahead = len(frames)
 	}
-	g.size = len(out.b)
-	return outgoing{frame: out.b, owner: out, end: &g.end}
+	out.b, g.size = frames, len(frames)
+	return outgoing{frame: frames, owner: out, end: &g.end}
+}
+
+// opening returns what stands before and behind the arguments of each call: either all have some, or none.
+func (g *group) opening() (opening, timeout []byte) {
+	given := byte(min(1, g.out.size()))
+	opening = appendOptional([]byte{majorMap<<5 | (2 + given)}, 0, majorText, g.method)
+	if given == 1 {
+		opening = append(opening, 1)
+	}
+	return opening, timeLeft(g.deadline, time.Now()).appendTo(nil, 2)
 }
 
 // fail ends the calls of a group that was not sent.
@@ -161,7 +176,7 @@ func (k *clientConn) sendGroup(ctx context.Context, g *group) error {
 	}
 	m := g.frames(k.client.ua, k.client.Token)
 	k.traceGroup(m.frame)
-	first, err := k.out.send(ctx, g.deadline, m)
+	first, err := k.out.send(ctx, g.deadline, &m)
 	if err != nil {
 		for p := range g.encoded {
 			k.withdraw(p, err)

@@ -80,7 +80,7 @@ func (m *outgoing) size() int { return len(m.frame) + len(m.body) + len(m.tail) 
 
 // send queues m. It waits while the queue is full, until ctx or deadline (if not zero) ends. If it reports first, the
 // caller must flush soon: nobody else is going to, and those who send meanwhile rely on it.
-func (w *writer) send(ctx context.Context, deadline time.Time, m outgoing) (first bool, err error) {
+func (w *writer) send(ctx context.Context, deadline time.Time, m *outgoing) (first bool, err error) {
 	for {
 		first, room, err := w.tryQueue(m)
 		if room == nil {
@@ -109,7 +109,7 @@ func (w *writer) sendUrgent(frame []byte) {
 }
 
 // tryQueue returns a channel to wait for if there is no room.
-func (w *writer) tryQueue(m outgoing) (first bool, room <-chan struct{}, err error) {
+func (w *writer) tryQueue(m *outgoing) (first bool, room <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

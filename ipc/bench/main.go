@@ -16,8 +16,8 @@ import (
 func main() {
 	serve := flag.String("serve", "", "be the server of this `transport` (the program calls itself)")
 	socket := flag.String("socket", "", "the server's `path`")
-	rounds := flag.Int("rounds", 7, "how many rounds")
-	slice := flag.Duration("slice", 300*time.Millisecond, "how long each measurement of a round takes")
+	rounds := flag.Int("rounds", 21, "how many rounds; the scheduler places two processes well or badly for a while, so many short ones")
+	slice := flag.Duration("slice", 100*time.Millisecond, "how long each measurement of a round takes")
 	flag.Parse()
 	log.SetFlags(0)
 	if *serve != "" {
