@@ -6,7 +6,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -150,10 +149,13 @@ func (s *subscription) session(ctx context.Context) error {
 	return s.read(ctx, stream, consumer, info.State.LastSeq)
 }
 
-// forget has the bus drop what it keeps of a subscriber, 70 KB, which it would do by itself after consumerLife. There is
-// nobody to wait for the answer.
+// forget has the bus drop what it keeps of a subscriber, 70 KB, which it would do by itself after consumerLife. It waits for the
+// answer, as the bus passes over the request of a connection that is closed when its turn comes; but not for long, as
+// somebody may wait for the end of the subscription.
 func (c *conn) forget(consumer string) {
-	_ = c.nc.PublishRequest("$JS.API.CONSUMER.DELETE."+streamName+"."+consumer, nats.NewInbox(), nil)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.js.DeleteConsumer(ctx, streamName, consumer)
 }
 
 // look returns the stream and its state, within the default time.
