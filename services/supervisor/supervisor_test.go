@@ -242,7 +242,7 @@ func TestNewAndGoneSockets(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				awaitFile(t, r.dirs.Socket("b", ""))
+				awaitListener(t, r.dirs.Socket("b", ""))
 			}
 			asked(t, r.dirs.Socket("b", ""), "hello")
 			if _, err := os.Stat(r.dirs.Socket("a", "")); !errors.Is(err, os.ErrNotExist) {
@@ -252,14 +252,17 @@ func TestNewAndGoneSockets(t *testing.T) {
 	}
 }
 
-func awaitFile(t *testing.T, path string) {
+// awaitListener waits until somebody listens: the file is there a moment before that.
+func awaitListener(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			_ = c.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no %s", path)
+			t.Fatal(err)
 		}
 	}
 }
