@@ -37,16 +37,17 @@ func (m Stream[A, R]) Call(ctx context.Context, c *Client, args A) iter.Seq2[R, 
 // the caller may keep.
 func (c *Client) StreamRaw(ctx context.Context, method string, arguments []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for attempt := 0; ; attempt++ {
-			err := c.streamOnce(ctx, method, arguments, yield)
-			if !errors.Is(err, errNotExecuted) {
-				yieldError(yield, err)
-				return
-			}
-			if err := pause(ctx, attempt, deadlineOf(ctx)); err != nil {
-				yieldError(yield, callError(err, method))
-				return
-			}
+		err := checkCall([]byte(method), len(arguments))
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = c.repeat(ctx, deadlineOf(ctx), func(k *clientConn) error {
+				return k.stream(ctx, method, c.newStream(ctx, method, arguments), yield)
+			})
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(nil, callError(err, method))
 		}
 	}
 }
@@ -54,29 +55,13 @@ func (c *Client) StreamRaw(ctx context.Context, method string, arguments []byte)
 // errStopped says that the consumer left the loop and must not be called again.
 var errStopped = errors.New("stopped by the consumer")
 
-func yieldError(yield func([]byte, error) bool, err error) {
-	if err != nil && !errors.Is(err, errStopped) {
-		yield(nil, err)
-	}
-}
-
-func (c *Client) streamOnce(ctx context.Context, method string, arguments []byte, yield func([]byte, error) bool) error {
-	p := c.newStream(ctx, method, arguments)
-	if err := checkCall(p.method, p.size); err != nil {
+// stream starts p and yields its items.
+func (k *clientConn) stream(ctx context.Context, method string, p *pendingCall, yield func([]byte, error) bool) error {
+	if err := k.send(ctx, p); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return callError(err, method)
-	}
-	conn, err := c.connect(ctx, p.deadline)
-	if err != nil {
-		return callError(err, method)
-	}
-	if err := conn.send(ctx, p); err != nil {
-		return callError(err, method)
-	}
-	defer conn.leave(p)
-	return conn.consume(ctx, method, p, yield)
+	defer k.leave(p)
+	return k.consume(ctx, method, p, yield)
 }
 
 func (c *Client) newStream(ctx context.Context, method string, arguments []byte) *pendingCall {
