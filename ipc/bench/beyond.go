@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -75,7 +74,7 @@ func slowConsumer(c *ipc.Client) (stop func()) {
 	}
 }
 
-// cancelDelays returns, in microseconds and sorted, how long after the cancel of a call its handler had heard of it.
+// cancelDelays returns, in microseconds, how long after the cancel of a call its handler had heard of it.
 func cancelDelays(c *ipc.Client) (delays []float64, err error) {
 	for range cancels {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -95,6 +94,5 @@ func cancelDelays(c *ipc.Client) (delays []float64, err error) {
 		}
 		delays = append(delays, float64(when-at.UnixNano())/1e3)
 	}
-	slices.Sort(delays)
 	return delays, nil
 }

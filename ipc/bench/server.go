@@ -20,6 +20,28 @@ type server struct {
 	cmd       *exec.Cmd
 }
 
+// startServers starts one of every transport. Stop ends those that were started, whatever the error.
+func startServers() (servers []*server, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "b")
+	stop = func() {
+		for _, s := range servers {
+			s.stop()
+		}
+		os.RemoveAll(dir)
+	}
+	if err != nil {
+		return nil, stop, err
+	}
+	for _, t := range transports() {
+		s, err := startServer(t, dir)
+		if err != nil {
+			return servers, stop, err
+		}
+		servers = append(servers, s)
+	}
+	return servers, stop, nil
+}
+
 func startServer(t transport, dir string) (*server, error) {
 	path := filepath.Join(dir, strings.Map(alphanumeric, t.name)+".sock")
 	cmd := exec.Command(os.Args[0], "-serve", t.name, "-socket", path)
