@@ -35,7 +35,8 @@ const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
 // Bind listens on path with mode 0700. It makes the folder with mode 0700, or demands that it is ours and closed to
 // others (RFC 0682, IPC). A socket file that nobody listens on any more and that is ours is replaced; one that somebody
-// listens on is left alone, and the error is an [*InUseError]. The name of the listener is the file name without ".sock".
+// listens on is left alone, and the error is an [*InUseError]. The file appears when callers can connect, never earlier. The
+// name of the listener is the file name without ".sock".
 func Bind(path string) (Listener, error) {
 	if len(path) > maxPath {
 		return Listener{}, ipc.Errorf(ipc.BadRequest, "cannot listen on %s: the path has %d bytes and the system allows %d", path, len(path), maxPath).
@@ -50,29 +51,56 @@ func Bind(path string) (Listener, error) {
 		return Listener{}, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	defer unlock()
-	if err := clearPath(path); err != nil {
+	l, err := listen(hidden(path))
+	if err != nil {
 		return Listener{}, err
 	}
-	return listen(path)
+	if err := l.moveTo(path); err != nil {
+		_ = l.Close()
+		return Listener{}, err
+	}
+	base := filepath.Base(path)
+	l.Name = base[:len(base)-len(filepath.Ext(base))]
+	return l, nil
 }
 
+// hidden is where the socket of path is until somebody listens: between bind and listen the kernel refuses who connects. The
+// name is as long as the other, as that may be all that fits, and only one process at a time uses it, the one that has
+// locked the folder.
+func hidden(path string) string { return path[:len(path)-1] + "~" }
+
+// listen makes the socket at path, in place of one that was left behind there.
 func listen(path string) (Listener, error) {
+	if err := checkPath(path); err != nil {
+		return Listener{}, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Listener{}, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return Listener{}, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	l.SetUnlinkOnClose(false) // it would remove whatever lies there by then
-	if err := os.Chmod(path, 0o700); err != nil {
-		_ = l.Close()
+	err = os.Chmod(path, 0o700)
+	info, errStat := os.Lstat(path)
+	if err := errors.Join(err, errStat); err != nil {
+		_ = errors.Join(l.Close(), os.Remove(path))
 		return Listener{}, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
-	info, err := os.Lstat(path)
-	if err != nil {
-		_ = l.Close()
-		return Listener{}, fmt.Errorf("cannot listen on %s: %w", path, err)
+	return Listener{UnixListener: l, file: fileID{path, info}}, nil
+}
+
+// moveTo gives the socket the path where callers look for it, in place of one that was left behind there.
+func (l *Listener) moveTo(path string) error {
+	if err := checkPath(path); err != nil {
+		return err
 	}
-	base := filepath.Base(path)
-	return Listener{UnixListener: l, Name: base[:len(base)-len(filepath.Ext(base))], file: fileID{path, info}}, nil
+	if err := os.Rename(l.file.path, path); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	l.file.path = path
+	return nil
 }
 
 // fileID tells our socket file from one that somebody made at the same path later.
@@ -90,8 +118,8 @@ func (l Listener) unlink() {
 	}
 }
 
-// clearPath leaves nothing at path, or an error.
-func clearPath(path string) error {
+// checkPath returns an error unless there is nothing at path, or a socket of ours that nobody listens on.
+func checkPath(path string) error {
 	c, err := net.DialTimeout("unix", path, probeTime)
 	if err == nil {
 		defer c.Close()
@@ -114,9 +142,6 @@ func clearPath(path string) error {
 		return ipc.Errorf(ipc.PermissionDenied, "cannot listen on %s: the socket there belongs to uid %d", path, owner(info)).WithHint("rm " + path)
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("cannot listen on %s: cannot find out whether the socket there is in use: %w", path, err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -181,4 +182,60 @@ func TestCloseLeavesSuccessor(t *testing.T) {
 	mustBind(t, path)
 	_ = first.Close()
 	mustDial(t, path)
+}
+
+// Whoever finds the file can connect, from its first moment on; and a file that was left behind does not go missing while it
+// is replaced.
+func TestBindShowsOnlyWhatListens(t *testing.T) {
+	dir := socketDir(t)
+	for i := range 300 {
+		path := filepath.Join(dir, fmt.Sprintf("%d.sock", i))
+		before := syscall.ENOENT
+		if i%2 == 1 {
+			stale(t, path)
+			before = syscall.ECONNREFUSED
+		}
+		var callers sync.WaitGroup
+		for range 2 {
+			callers.Go(func() {
+				if err := dialWhile(path, before); err != nil {
+					t.Errorf("round %d: a caller gets %v", i, err)
+				}
+			})
+		}
+		l := mustBind(t, path)
+		callers.Wait()
+		_ = l.Close()
+		if t.Failed() {
+			return
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// dialWhile calls again and again while the answer is that error, and returns what comes after it.
+func dialWhile(path string, answer error) error {
+	for {
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			return c.Close()
+		}
+		if !errors.Is(err, answer) {
+			return err
+		}
+	}
+}
+
+// One that died between making the socket and showing it leaves a file that nobody is disturbed by.
+func TestBindReplacesHiddenSocket(t *testing.T) {
+	path := filepath.Join(socketDir(t), "s.sock")
+	stale(t, hidden(path))
+	l := mustBind(t, path)
+	mustDial(t, path)
+	_ = l.Close()
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }

@@ -23,6 +23,14 @@ type Listener struct {
 	file fileID // of a path that Bind made
 }
 
+// Addr returns where callers find the socket. The kernel goes on naming it by the path where [Bind] made it.
+func (l Listener) Addr() net.Addr {
+	if l.file.path == "" {
+		return l.UnixListener.Addr()
+	}
+	return &net.UnixAddr{Name: l.file.path, Net: "unix"}
+}
+
 // Close closes the listener, and removes the socket file if [Bind] made it and it is still the same one.
 func (l Listener) Close() error {
 	l.unlink()
