@@ -118,11 +118,15 @@ func (r *objectReader) files(tip OID) (files map[string]OID, parents []OID, err 
 	return files, parents, nil
 }
 
-// readRefFile reads a loose ref; ok is false if there is none, which does not mean that the ref does not exist.
+// readRefFile reads what git has written down of a ref.
 func readRefFile(data string) (OID, error) {
 	line := strings.TrimSuffix(data, "\n")
 	if strings.HasPrefix(line, "ref:") {
-		return OID{}, errors.New("is symbolic")
+		return OID{}, ipc.Errorf(ipc.Corrupt, "is symbolic")
 	}
-	return ParseOID(line)
+	oid, err := ParseOID(line)
+	if err != nil {
+		return OID{}, ipc.Errorf(ipc.Corrupt, "%w", err)
+	}
+	return oid, nil
 }

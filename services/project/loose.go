@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxObject is the size in bytes of the largest object that we read: signed refs and their header.
@@ -28,13 +29,17 @@ func (l looseObjects) path(oid OID) string {
 	return filepath.Join(l.dir, hex[:2], hex[2:])
 }
 
-// write stores an object unless it is there already, under its name only once it is whole. An empty file is what the end
-// of the machine can leave of an object that nobody waited for.
+// write stores an object as a file of its own, under its name only once it is whole, or makes the file that is there new by
+// its date: whoever removes what nothing refers to goes by that, and may have looked before anything refers to it. An empty
+// file is what the end of the machine can leave of an object that nobody waited for.
 func (l looseObjects) write(kind string, content []byte) (OID, error) {
 	oid := hashObject(kind, content)
 	path := l.path(oid)
 	if info, err := os.Lstat(path); err == nil && info.Size() > 0 {
-		return oid, nil
+		now := time.Now()
+		if os.Chtimes(path, now, now) == nil {
+			return oid, nil
+		} // removed meanwhile
 	}
 	if err := l.writeAt(path, kind, content); err != nil {
 		return OID{}, fmt.Errorf("cannot write %s %s: %w", kind, oid, err)
@@ -69,9 +74,6 @@ func (l looseObjects) writeAt(path, kind string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	// git-prune(1) removes files of this name that a crash left behind.
 	temp := filepath.Join(l.dir, "tmp_obj_"+rand.Text())
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
@@ -80,10 +82,27 @@ func (l looseObjects) writeAt(path, kind string, content []byte) error {
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(temp, path) // whoever else writes this object writes the same bytes
+		err = place(temp, path)
 	}
 	if err != nil {
 		os.Remove(temp)
+	}
+	return err
+}
+
+// maxPlace bounds how often a folder may be gone again.
+const maxPlace = 8
+
+// place moves a finished file to its name; whoever else writes this object writes the same bytes. Git removes the folders
+// that it empties (git-prune-packed), also between the two steps here.
+func place(temp, path string) (err error) {
+	for range maxPlace {
+		if err = os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err = os.Rename(temp, path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return err
 }

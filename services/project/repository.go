@@ -1,6 +1,7 @@
 package project
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -29,22 +31,43 @@ func (r Repository) reader(ctx context.Context) *objectReader {
 
 func (r Repository) objects() string { return filepath.Join(r.Dir, "objects") }
 
-// Ref returns where a ref, by its full name, points; the zero OID if it does not exist. It starts git only if the ref is
-// packed or missing.
-func (r Repository) Ref(ctx context.Context, name string) (OID, error) {
+// Ref returns where a ref, by its full name, points; the zero OID if it does not exist. It starts no process.
+func (r Repository) Ref(_ context.Context, name string) (OID, error) {
 	if why := refNameFault(name); why != "" || !strings.HasPrefix(name, "refs/") {
 		return OID{}, ipc.Errorf(ipc.BadRequest, "%q is not the name of a ref", clip(name))
 	}
-	data, err := os.ReadFile(filepath.Join(r.Dir, filepath.FromSlash(name)))
-	if err == nil {
-		oid, err := readRefFile(string(data))
-		if err != nil {
-			return OID{}, ipc.Errorf(ipc.Corrupt, "project %s: %s: %w", r.URN, name, err)
-		}
-		return oid, nil
+	oid, err := r.looseRef(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR) {
+		oid, err = r.packedRef(name) // in this order: git packs a ref before it removes its file
 	}
-	refs, err := r.list(ctx, name)
-	return refs[name], err
+	if err != nil {
+		return OID{}, fmt.Errorf("project %s: %s: %w", r.URN, name, err)
+	}
+	return oid, nil
+}
+
+func (r Repository) looseRef(name string) (OID, error) {
+	data, err := os.ReadFile(filepath.Join(r.Dir, filepath.FromSlash(name)))
+	if err != nil {
+		return OID{}, err
+	}
+	return readRefFile(string(data))
+}
+
+// packedRef finds a ref in packed-refs, whose lines are the object id, a space and the name.
+func (r Repository) packedRef(name string) (OID, error) {
+	data, err := os.ReadFile(filepath.Join(r.Dir, "packed-refs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return OID{}, nil
+	}
+	if err != nil {
+		return OID{}, err
+	}
+	before, _, found := bytes.Cut(data, []byte(" "+name+"\n"))
+	if !found {
+		return OID{}, nil
+	}
+	return readRefFile(string(before[bytes.LastIndexByte(before, '\n')+1:]))
 }
 
 // Refs returns what is in a peer's namespace, relative to it ("refs/heads/main"), without the refs/rad that describe it.

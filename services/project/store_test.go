@@ -108,8 +108,10 @@ func TestRef(t *testing.T) {
 		}
 		f.git("pack-refs", "--all")
 	}
-	if got, err := f.Ref(t.Context(), "refs/heads/none"); err != nil || !got.IsZero() {
-		t.Errorf("%s, %v", got, err)
+	for _, name := range []string{"refs/heads/none", "refs/heads", "refs/heads/mai", "refs/heads/main/x", "refs/ads/main"} {
+		if got, err := f.Ref(t.Context(), name); err != nil || !got.IsZero() {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
 	}
 	for _, name := range []string{"HEAD", "../x", "refs/../config", "", "refs/heads/../../config"} {
 		if _, err := f.Ref(t.Context(), name); !errors.Is(err, ipc.BadRequest) {
@@ -120,6 +122,43 @@ func TestRef(t *testing.T) {
 	if _, err := f.Ref(t.Context(), "refs/heads/link"); !errors.Is(err, ipc.Corrupt) {
 		t.Errorf("a symbolic ref: %v", err)
 	}
+	mustWrite(t, filepath.Join(f.Dir, "packed-refs"), "dust refs/heads/damaged\n")
+	if _, err := f.Ref(t.Context(), "refs/heads/damaged"); !errors.Is(err, ipc.Corrupt) {
+		t.Errorf("a damaged packed ref: %v", err)
+	}
+}
+
+// A ref is found, at what it has or had a moment ago, while git packs it and others move it.
+func TestRefWhileItIsPacked(t *testing.T) {
+	f := newFixture(t, 1, signer(1))
+	known := map[OID]bool{}
+	var commits []OID
+	for n := range 40 {
+		c := f.commit(fmt.Sprint(n))
+		commits, known[c] = append(commits, c), true
+	}
+	f.git("update-ref", "refs/heads/main", commits[0].String())
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for reading := true; reading; {
+			select {
+			case <-done:
+				reading = false
+			default:
+			}
+			if got, err := f.Ref(t.Context(), "refs/heads/main"); err != nil || !known[got] {
+				t.Errorf("%s, %v", got, err)
+				return
+			}
+		}
+	}()
+	for _, c := range commits {
+		f.git("update-ref", "refs/heads/main", c.String())
+		f.git("pack-refs", "--all")
+	}
+	close(done)
+	<-stopped
 }
 
 func TestSetNamespaceHead(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,12 +53,14 @@ func (r Repository) storedSince(since time.Time) ([]string, error) {
 	return paths, nil
 }
 
-// changedSince returns the paths in a folder whose date is not before since.
+// changedSince returns the paths in a folder whose date is not before since, without what git has not finished, such as a
+// pack of others.
 func changedSince(folder string, since time.Time) (paths []string, err error) {
 	entries, err := os.ReadDir(folder)
 	for _, entry := range entries {
 		info, infoErr := entry.Info()
 		switch {
+		case !entry.IsDir() && (strings.HasPrefix(entry.Name(), "tmp_") || strings.HasPrefix(entry.Name(), ".tmp-")):
 		case errors.Is(infoErr, fs.ErrNotExist): // removed meanwhile
 		case infoErr != nil:
 			return nil, infoErr

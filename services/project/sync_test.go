@@ -22,7 +22,11 @@ func TestStoredSince(t *testing.T) {
 	}
 	loose, packed := filepath.Join(f.objects(), "ab", "cdef"), filepath.Join(f.objects(), "pack", "pack-1.pack")
 	want := []string{f.objects(), filepath.Dir(loose), filepath.Dir(packed), loose, packed}
-	for _, path := range []string{loose, packed, filepath.Join(f.objects(), "tmp_objdir-incoming-1", "ab", "cdef")} {
+	unfinished := []string{
+		filepath.Join(f.objects(), "tmp_objdir-incoming-1", "ab", "cdef"), filepath.Join(f.objects(), "ab", "tmp_obj_1"),
+		filepath.Join(f.objects(), "pack", "tmp_pack_1"), filepath.Join(f.objects(), "pack", ".tmp-1-pack-1.pack"),
+	}
+	for _, path := range append(unfinished, loose, packed) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
