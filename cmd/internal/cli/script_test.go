@@ -100,10 +100,14 @@ func setupScript(env *testscript.Env) error {
 	env.Values[daemonKey{}] = map[string]*background{}
 	env.Values[tapKey{}] = &tap{}
 	env.Values[portKey{}] = &ports{}
+	env.Values[failedKey{}] = env.T().(interface{ Failed() bool }).Failed
 	return nil
 }
 
-type daemonKey struct{}
+type (
+	daemonKey struct{}
+	failedKey struct{}
+)
 
 // A background process of a script, ended by its id when the script ends.
 type background struct {
@@ -122,7 +126,13 @@ func start(ts *testscript.TestScript, name, line string, command ...string) *bac
 	stdout, err := b.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(b.cmd.Start())
-	ts.Defer(func() { b.stop() })
+	ts.Defer(func() {
+		if failed := ts.Value(failedKey{}).(func() bool); failed() && strings.Contains(ts.ReadFile("stderr"), "deadline exceeded") {
+			b.quitDaemons()
+		}
+		b.stop()
+		ts.Logf("[%s]\n%s", name, &b.stderr) // shown if the script failed
+	})
 	ts.Value(daemonKey{}).(map[string]*background)[name] = b
 	ready := make(chan bool, 1)
 	go func() {
@@ -158,6 +168,27 @@ func environment(ts *testscript.TestScript) string {
 	return b.String()
 }
 
+// quitDaemons ends the daemons of lnk up, if it is one. Their last words tell where each of their goroutines was.
+func (b *background) quitDaemons() {
+	status := exec.Command(filepath.Join(programs, "lnk"), "status", "-o", "json")
+	status.Env = b.cmd.Env
+	out, _ := status.Output()
+	var result statusResult
+	if err := json.Unmarshal(out, &result); err != nil || result.Manager != "lnk up" {
+		return // it hangs as well, or has ended
+	}
+	for _, s := range result.Services {
+		if s.PID == 0 {
+			continue
+		}
+		_ = syscall.Kill(s.PID, syscall.SIGQUIT)
+		// One after the other, as they write to the same pipe.
+		for deadline := time.Now().Add(patience); syscall.Kill(s.PID, 0) == nil && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
 func (b *background) stop() error {
 	select {
 	case <-b.ended:
@@ -189,9 +220,8 @@ func scriptDown(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is not running", name)
 	}
 	if err := b.stop(); err != nil && name == "up" {
-		ts.Fatalf("lnk up: %v\n%s", err, &b.stderr)
+		ts.Fatalf("lnk up: %v", err)
 	}
-	ts.Logf("[%s]\n%s", name, &b.stderr)
 }
 
 // crash kills lnk up with no chance to clean up.
