@@ -314,3 +314,23 @@ func TestLog(t *testing.T) {
 		}
 	}
 }
+
+// TestLateCallIsLogged checks that the server tells of a call that its caller waited for in vain, and of no other.
+func TestLateCallIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	bubble(t, &Server{Mux: testMux(), Log: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, r *rig) {
+		c := r.client()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(callTimeout/2, cancel)
+		_, _ = hang.Call(ctx, c, Empty{})
+		synctest.Wait()
+		if log.Len() > 0 {
+			t.Errorf("a call that was cancelled: %s", &log)
+		}
+		_, _ = hang.Call(t.Context(), c, Empty{})
+		c.Close()
+	})
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `level=WARN msg="call was not answered in time" method=test.hang late=0s err="context `) {
+		t.Errorf("a call that its caller gave up at the deadline: %s", got)
+	}
+}

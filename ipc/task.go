@@ -88,8 +88,24 @@ func (t *task) run() {
 	defer t.cancel()
 	out := takeScratch()
 	err := t.handle(out)
+	t.logLate(err)
 	t.conn.finish(t, out, err)
 	t.frame.put()
+}
+
+// lateness is how long before our deadline a client may give up at its own: its clock began earlier.
+const lateness = time.Second
+
+// logLate tells of a call that its caller waited for in vain, with what it ended with: often the wait that was too long. The
+// answer does not reach anybody.
+func (t *task) logLate(err error) {
+	log := t.conn.srv.Log
+	if log == nil || t.ctx.Err() == nil || t.method.stream != nil {
+		return
+	}
+	if deadline, ok := t.ctx.Deadline(); ok && time.Until(deadline) < lateness {
+		log.Warn("call was not answered in time", "method", t.method.info.Name, "late", max(0, time.Since(deadline)), "err", err)
+	}
 }
 
 // handle appends the payload of the final ok to out; that of a stream has none.
