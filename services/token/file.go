@@ -2,13 +2,13 @@ package token
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"syscall"
-	"time"
+
+	"github.com/lnk-suite/lnk/services/profile"
 )
 
 // file is a token's file, locked until it is closed.
@@ -28,7 +28,7 @@ func openFile(ctx context.Context, path string) (f *file, err error) {
 			_ = handle.Close()
 		}
 	}()
-	if err := lock(ctx, handle); err != nil {
+	if err := profile.Lock(ctx, handle); err != nil {
 		return nil, err
 	}
 	ours, err := handle.Stat()
@@ -62,29 +62,4 @@ func (f *file) spend() error {
 	}
 	f.record.spent++
 	return nil
-}
-
-// Whoever waits for a lock, which is held for some writes to disk, looks again after a time that doubles between these.
-// Waiting in the kernel would not end with ctx.
-const (
-	firstPoll = 250 * time.Microsecond
-	slowPoll  = 16 * time.Millisecond
-)
-
-// lock waits until nobody else, in this process or another, has f locked.
-func lock(ctx context.Context, f *os.File) error {
-	timer := time.NewTimer(firstPoll)
-	defer timer.Stop()
-	for wait := firstPoll; ; wait = min(2*wait, slowPoll) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-		timer.Reset(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -125,7 +125,7 @@ func (s *Store) turn(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(ctx, f); err != nil {
+	if err := profile.Lock(ctx, f); err != nil {
 		_ = f.Close()
 		return nil, err
 	}

@@ -144,11 +144,11 @@ func keyAllow(a *app) *cobra.Command {
 		short: "add a key to an allowed-signers file",
 		long: `Allow appends a line to the allowed-signers FILE, which is made if it is missing, and prints it: the key PEER, by default that
 of the profile in use, may sign as PRINCIPAL, a name or several with commas between. lnk key verify, ssh-keygen and git (gpg.ssh.allowedSignersFile) read it. A file
-that they could not read is left as it is.`,
+that they could not read is left as it is. Of several at once each adds its line.`,
 		example: "  lnk key allow ~/.ssh/allowed_signers me@example.org -n git -n file",
 		cannot:  "allow the key",
 		exits:   []int{exitNotFound, exitNotPermitted},
-		run: func(_ context.Context, args keyAllowArgs) (allowedResult, error) {
+		run: func(ctx context.Context, args keyAllowArgs) (allowedResult, error) {
 			id, err := a.peerOf(args.Peer)
 			if err != nil {
 				return allowedResult{}, err
@@ -159,7 +159,7 @@ that they could not read is left as it is.`,
 				return allowedResult{}, err
 			}
 			line := signer.String()
-			return allowedResult{line}, appendAllowed(args.File, line)
+			return allowedResult{line}, appendAllowed(ctx, args.File, line)
 		},
 		text: func(w io.Writer, r allowedResult) error {
 			_, err := fmt.Fprintln(w, r.Line)
@@ -168,10 +168,19 @@ that they could not read is left as it is.`,
 	}.command(a)
 }
 
-// appendAllowed adds a line, if the file is readable before and after. It keeps its mode, and a link to it stays one.
-func appendAllowed(path, line string) error {
+// appendAllowed adds a line, if the file is readable before and after. It keeps its mode, and a link to it stays one. The folder
+// is locked meanwhile, as the file itself is replaced.
+func appendAllowed(ctx context.Context, path, line string) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := profile.Lock(ctx, folder); err != nil {
+		return err
 	}
 	mode := os.FileMode(0o644)
 	text, err := os.ReadFile(path)

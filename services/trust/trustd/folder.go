@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/profile"
 )
 
 // folder holds one repository. Whoever has it open is the only one to write.
@@ -42,19 +41,15 @@ func openFolder(ctx context.Context, dir string) (folder, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	for {
-		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			f := folder{dir, lock}
-			return f, f.sweep()
+	if err := profile.Lock(ctx, lock); err != nil {
+		_ = lock.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = ipc.Errorf(ipc.Unavailable, "another process has the repository in %s open", dir)
 		}
-		select {
-		case <-ctx.Done():
-			_ = lock.Close()
-			return folder{}, ipc.Errorf(ipc.Unavailable, "another process has the repository in %s open", dir)
-		case <-time.After(10 * time.Millisecond):
-		}
+		return folder{}, err
 	}
+	f := folder{dir, lock}
+	return f, f.sweep()
 }
 
 func (f folder) close() { _ = f.lock.Close() }
