@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -90,8 +91,11 @@ func (c *call) run(r route) error {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return &httpError{http.StatusRequestEntityTooLarge, body{"detail": fmt.Sprintf("the body has more than %d bytes", maxBody)}}
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &httpError{http.StatusRequestTimeout, body{"detail": fmt.Sprintf("nothing more of the body came for %s", patience)}}
+		}
 		if err != nil {
-			return err
+			return &httpError{http.StatusBadRequest, body{"detail": "the body ended early"}}
 		}
 		c.data = data
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ const announcedFields = 6
 func unwrap(c net.Conn) (conn net.Conn, remote string, err error) {
 	const announcement = "PROXY "
 	in := bufio.NewReaderSize(c, 4096)
-	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return nil, "", err
 	}
 	start, err := in.Peek(1)
@@ -43,7 +44,7 @@ func unwrap(c net.Conn) (conn net.Conn, remote string, err error) {
 	return buffered{c, in}, remote, c.SetReadDeadline(time.Time{})
 }
 
-// buffered is a connection of which something was read already.
+// buffered is a connection of which something was read already. Whoever takes nothing of what is written is not waited for.
 type buffered struct {
 	net.Conn
 	in *bufio.Reader
@@ -51,3 +52,21 @@ type buffered struct {
 
 // Read implements net.Conn.
 func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
+
+// pieceSize is how many bytes a client has to take within our patience.
+const pieceSize = 64 << 10
+
+// Write implements net.Conn.
+func (b buffered) Write(p []byte) (written int, err error) {
+	for piece := range slices.Chunk(p, pieceSize) {
+		if err := b.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			return written, err
+		}
+		n, err := b.Conn.Write(piece)
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
@@ -76,6 +77,38 @@ func TestOneSocket(t *testing.T) {
 		if got := exchange(t, path, text); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%.30q: %.60q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestLeavesIdleConnections: clients that keep a connection for later do not keep the daemon, and hear that it has left.
+func TestLeavesIdleConnections(t *testing.T) {
+	r := newRig(t)
+	path := r.dirs.Socket("trust", "")
+	l, err := activate.Bind(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	r.srv.activity.Add(1) // the daemon stays until both have their answers
+	server := activate.Server{Handle: r.srv.Serve, Activity: r.srv.activity, Idle: time.Millisecond, Grace: time.Hour}
+	go func() { left <- server.Serve(t.Context(), l) }()
+	for _, announced := range []string{"", "PROXY TCP4 127.0.0.1 127.0.0.1 1234 8080\r\n"} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, announced+sayGet); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || answer.StatusCode != http.StatusOK || answer.Close {
+			t.Fatal(answer, err)
+		}
+	}
+	r.srv.activity.Add(-1)
+	if err := <-left; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,7 @@ package trustd
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -17,20 +18,27 @@ import (
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
+// patience is for how long nothing may move over a connection that speaks HTTP: between requests, in the middle of one, and
+// where a client does not take its answer. How long a whole upload or download takes is not limited.
+const patience = time.Minute
+
 // serveHTTP serves one connection that speaks HTTP/1.1. When the daemon leaves, activate ends the input: the request that
 // is being served is answered, as its work does not depend on the connection.
 func (s *Server) serveHTTP(ctx context.Context, c *activate.Conn) {
+	s.serveWeb(context.WithValue(ctx, pidKey{}, c.Cred.PID), c)
+}
+
+func (s *Server) serveWeb(ctx context.Context, c net.Conn) {
 	conn, remote, err := unwrap(c) // the address of who is behind a gateway
 	if err != nil {
 		return
 	}
-	ctx = context.WithValue(ctx, pidKey{}, c.Cred.PID)
 	if remote != "" {
 		ctx = context.WithValue(ctx, remoteKey{}, remote)
 	}
 	l := &oneConn{conn: conn, closed: make(chan struct{})}
 	server := http.Server{
-		Handler: s.web, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s.web, ReadHeaderTimeout: patience, IdleTimeout: patience, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateClosed || state == http.StateHijacked {
@@ -68,6 +76,32 @@ func (l *oneConn) Close() error {
 // Addr implements net.Listener.
 func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
 
+// limitSilence bounds the wait for each piece of a request's body, also if it is only read to be thrown away. The limit is
+// off when the body is read, and set anew after the request: http.Server does both.
+func limitSilence(w http.ResponseWriter, q *http.Request) {
+	if q.ContentLength != 0 {
+		b := patientBody{q.Body, http.NewResponseController(w)}
+		b.wait()
+		q.Body = b
+	}
+}
+
+// patientBody is a body whose sender may be slow, and not silent.
+type patientBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b patientBody) Read(p []byte) (int, error) {
+	b.wait()
+	return b.ReadCloser.Read(p)
+}
+
+func (b patientBody) wait() {
+	_ = b.conn.SetReadDeadline(time.Now().Add(patience)) // fails only where reading does
+}
+
 // newWeb returns the handler of every HTTP request: /api/v1, /metadata and /targets of the default repository, and the same
 // below /repositories/NAME.
 func (s *Server) newWeb() http.Handler {
@@ -75,6 +109,7 @@ func (s *Server) newWeb() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		s.activity.Add(1)
 		defer s.activity.Add(-1)
+		limitSilence(w, q)
 		name, rest := trust.DefaultRepository, path.Clean("/"+q.URL.Path)
 		if below, ok := strings.CutPrefix(rest, "/repositories/"); ok {
 			name, rest, _ = strings.Cut(below, "/")
