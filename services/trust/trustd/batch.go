@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -49,15 +48,13 @@ func (r *repository) settleAll(ctx context.Context, batch []*signRequest) {
 	next := r.state.clone()
 	signed := map[string]trust.Document{}
 	good := map[string][]*signRequest{} // by role
-	var lines []keys.AuditRecord
 	for _, q := range batch {
 		q.settled = true
-		var line keys.AuditRecord
-		if line, q.err = r.gather(next, signed, q); q.err == nil {
-			lines, good[q.role] = append(lines, line), append(good[q.role], q)
+		if q.err = r.gather(next, signed, q); q.err == nil {
+			good[q.role] = append(good[q.role], q)
 		}
 	}
-	err := r.audit.Append(lines...)
+	var err error
 	for _, role := range slices.Sorted(maps.Keys(signed)) {
 		if err == nil {
 			next, err = r.settleRole(ctx, next, role, signed[role], good[role])
@@ -75,17 +72,17 @@ func fail(list []*signRequest, err error) {
 }
 
 // gather adds one signature to the document in signed, or in the state.
-func (r *repository) gather(next *state, signed map[string]trust.Document, q *signRequest) (keys.AuditRecord, error) {
+func (r *repository) gather(next *state, signed map[string]trust.Document, q *signRequest) error {
 	doc, p, err := r.draft(q.role)
 	if err != nil {
-		return keys.AuditRecord{}, err
+		return err
 	}
 	if newer := signed[q.role]; newer != nil {
 		doc = newer
 	}
 	doc, key, err := r.add(q.role, doc, p, q.sig, q.match)
 	if err != nil {
-		return keys.AuditRecord{}, err
+		return err
 	}
 	signed[q.role] = doc
 	entry := *p
@@ -94,7 +91,8 @@ func (r *repository) gather(next *state, signed map[string]trust.Document, q *si
 	event := r.event(q.role, doc, &entry)
 	event.Key = string(key)
 	next.tell(r.name, kindSigned, event)
-	return r.line(key, "tuf:"+q.role+" accepted", doc, q.by), nil
+	next.lines = append(next.lines, r.line(key, "tuf:"+q.role+" accepted", doc, q.by))
+	return nil
 }
 
 // settleRole stores the signatures of one role, and publishes if they are enough. It returns the state to go on with, or why

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/peer"
 	"github.com/lnk-suite/lnk/services/trust"
 )
@@ -212,7 +211,6 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 	}
 	next := r.state.clone()
 	var out outcome
-	var lines []keys.AuditRecord
 	published := false
 	for _, name := range names {
 		doc, waiting := r.drafts[name]
@@ -222,8 +220,7 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 			continue
 		}
 		if waiting {
-			next.drop(r, name, doc, r.state.Pending[name])
-			lines = append(lines, r.line("", "tuf:"+name+" cancelled", doc, by))
+			next.drop(r, name, doc, r.state.Pending[name], by)
 		}
 		if i >= 0 {
 			next.Settings.Delegated = slices.Delete(next.Settings.Delegated, i, i+1)
@@ -234,10 +231,7 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 	if len(out.done) == 0 {
 		return out, nil
 	}
-	err := r.audit.Append(lines...)
-	if err != nil {
-		return outcome{}, err
-	}
+	var err error
 	if published {
 		err = r.publish(ctx, next, change{top: true}, by)
 	} else {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
-	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -46,14 +45,9 @@ func (r *repository) endOverdue() error {
 		return nil
 	}
 	next := r.state.clone()
-	var lines []keys.AuditRecord
 	for _, role := range overdue {
-		doc, p := r.drafts[role], r.state.Pending[role]
-		next.drop(r, role, doc, p)
-		lines = append(lines, r.line("", "tuf:"+role+" cancelled", doc, caller{who: "the deadline " + p.Deadline.Format(time.RFC3339)}))
-	}
-	if err := r.audit.Append(lines...); err != nil {
-		return err
+		p := r.state.Pending[role]
+		next.drop(r, role, r.drafts[role], p, caller{who: "the deadline " + p.Deadline.Format(time.RFC3339)})
 	}
 	if err := r.commit(next, nil); err != nil {
 		return err

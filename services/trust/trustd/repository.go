@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,16 +157,12 @@ func (r *repository) commit(next *state, files *newFiles) error {
 			return err
 		}
 	}
-	data, err := json.Marshal(next)
-	if err != nil {
+	if err := r.write(next); err != nil {
 		return err
 	}
-	if err := profile.WriteFile(r.folder.statePath(), data, 0o600); err != nil {
-		return errors.Join(err, r.load()) // the file may be in place all the same
-	}
-	had := len(r.state.Events)
+	had := r.state.Serial
 	r.state = next
-	if len(next.Events) > had {
+	if next.Serial > had {
 		r.notify()
 	}
 	if err := r.show(next); err != nil {
@@ -175,6 +173,37 @@ func (r *repository) commit(next *state, files *newFiles) error {
 		files.forget()
 	}
 	return nil
+}
+
+// write makes next what is on the disk, after the lines of the audit log that tell of it.
+func (r *repository) write(next *state) error {
+	data, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if err := r.audit.Append(next.lines...); err != nil {
+		return fmt.Errorf("cannot record the change, so it was not made: %w", err)
+	}
+	err = profile.WriteFile(r.folder.statePath(), data, 0o600)
+	if err == nil {
+		next.lines = nil
+		return nil
+	}
+	// The file may be in place all the same.
+	if there, _ := os.ReadFile(r.folder.statePath()); !bytes.Equal(there, data) {
+		err = errors.Join(err, r.audit.Append(undone(next.lines)...))
+	}
+	return errors.Join(err, r.load())
+}
+
+// undone are the lines that take lines back: "tuf:root not cancelled" after "tuf:root cancelled".
+func undone(lines []keys.AuditRecord) []keys.AuditRecord {
+	lines = slices.Clone(lines)
+	for i, line := range lines {
+		what, happened, _ := strings.Cut(line.Kind, " ")
+		lines[i].Kind, lines[i].Time = what+" not "+happened, time.Now().UTC()
+	}
+	return lines
 }
 
 // show places what is new in s.

@@ -281,9 +281,7 @@ func (r *repository) override(ctx context.Context, role string, data []byte, mat
 	if r.root == nil {
 		next.Bootstrap = signingPrefix + task
 	}
-	if err := r.audit.Append(r.line("", "tuf:"+role+" replaced", old, by)); err != nil {
-		return outcome{}, err
-	}
+	next.lines = append(next.lines, r.line("", "tuf:"+role+" replaced", old, by))
 	return r.hold(ctx, next, role, process, entry, by)
 }
 
@@ -336,10 +334,7 @@ func (r *repository) cancel(role, match string, by caller) (outcome, error) {
 		return outcome{}, r.inWords(role, doc, err)
 	}
 	next := r.state.clone()
-	next.drop(r, role, doc, p)
-	if err := r.audit.Append(r.line("", "tuf:"+role+" cancelled", doc, by)); err != nil {
-		return outcome{}, err
-	}
+	next.drop(r, role, doc, p, by)
 	if err := r.commit(next, nil); err != nil {
 		return outcome{}, err
 	}
@@ -347,12 +342,13 @@ func (r *repository) cancel(role, match string, by caller) (outcome, error) {
 	return outcome{role: role, version: doc.Version(), bootstrap: r.root == nil}, nil
 }
 
-func (s *state) drop(r *repository, role string, doc trust.Document, p *pending) {
+func (s *state) drop(r *repository, role string, doc trust.Document, p *pending, by caller) {
 	delete(s.Pending, role)
 	if s.phase() == phaseSigning && role == trust.RoleRoot {
 		s.Bootstrap, s.Settings = "", settings{}
 	}
 	s.tell(r.name, kindCancelled, r.event(role, doc, p))
+	s.lines = append(s.lines, r.line("", "tuf:"+role+" cancelled", doc, by))
 }
 
 // retry publishes what is signed by enough already and could not be published then. It returns the roles.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -28,6 +29,8 @@ type state struct {
 	Events    []outgoing          `json:"events,omitempty"`
 	Serial    uint64              `json:"serial"`           // of the last event
 	Warned    map[string]int      `json:"warned,omitempty"` // by role and version: the shortest notice given, in days
+
+	lines []keys.AuditRecord // for the audit log: what the step to this state accepts and ends
 }
 
 // settings are what the bootstrap has set.
@@ -77,6 +80,7 @@ func (s *state) clone() *state {
 	next.Staged = staged{maps.Clone(s.Staged.Add), maps.Clone(s.Staged.Remove)}
 	next.Events = slices.Clone(s.Events)
 	next.Warned = maps.Clone(s.Warned)
+	next.lines = slices.Clone(s.lines)
 	if next.Pending == nil {
 		next.Pending = map[string]*pending{}
 	}
