@@ -40,6 +40,8 @@ type Agent struct {
 	Source string
 	// Patience is how long a signature may take, of which a person's answer or touch is the most; 0 means a minute.
 	Patience time.Duration
+	// For is the profile that cures must name to be about it; empty if they need not.
+	For string
 
 	spare *spare // of what FindAgent found, and of a signer
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +32,14 @@ const (
 	hintOther   = "use another agent: set SSH_AUTH_SOCK, or agent_socket in the profile"
 )
 
+// noKey is about the keys of the profile that the agent is used for.
+func (a Agent) noKey(hint, format string, args ...any) error {
+	if a.For != "" {
+		hint = strings.ReplaceAll(hint, "lnk key ", "lnk --profile "+a.For+" key ")
+	}
+	return noKey(hint, format, args...)
+}
+
 func errNoAgent() error {
 	return noKey(hintStart, "no ssh-agent is running")
 }
@@ -42,44 +51,44 @@ func (a Agent) errDial(err error) error {
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return noKey(start, "no ssh-agent is running at %s: %w", a, err)
+		return a.noKey(start, "no ssh-agent is running at %s: %w", a, err)
 	case isTimeout(err):
-		return noKey(hintPrompt, "ssh-agent at %s does not take connections: %w", a, err)
+		return a.noKey(hintPrompt, "ssh-agent at %s does not take connections: %w", a, err)
 	}
-	return noKey(hintOther, "cannot reach ssh-agent at %s: %w", a, err)
+	return a.noKey(hintOther, "cannot reach ssh-agent at %s: %w", a, err)
 }
 
 func (a Agent) errTimeout(limit time.Duration) error {
-	return noKey(hintPrompt, "ssh-agent at %s did not answer within %s", a, limit.Round(time.Millisecond))
+	return a.noKey(hintPrompt, "ssh-agent at %s did not answer within %s", a, limit.Round(time.Millisecond))
 }
 
 // errGone leaves out at which system call it showed: that is chance.
 func (a Agent) errGone() error {
-	return noKey(hintAgain, "ssh-agent at %s went away before it answered", a)
+	return a.noKey(hintAgain, "ssh-agent at %s went away before it answered", a)
 }
 
 func (a Agent) errGarbage(err error) error {
-	return noKey(hintOther, "ssh-agent at %s gave an answer that makes no sense: %w", a, err)
+	return a.noKey(hintOther, "ssh-agent at %s gave an answer that makes no sense: %w", a, err)
 }
 
 func (a Agent) errEmpty() error {
-	return noKey(hintUnlock, "ssh-agent at %s is locked or holds no key", a)
+	return a.noKey(hintUnlock, "ssh-agent at %s is locked or holds no key", a)
 }
 
 func (a Agent) errAbsent(key string) error {
-	return noKey(hintAdd, "ssh-agent at %s does not hold key %s: it was not loaded, or its time ran out", a, key)
+	return a.noKey(hintAdd, "ssh-agent at %s does not hold key %s: it was not loaded, or its time ran out", a, key)
 }
 
 func (a Agent) errRefused(key string) error {
-	return noKey(hintConfirm, "ssh-agent at %s refused to sign with key %s: not confirmed, or the key is restricted", a, key)
+	return a.noKey(hintConfirm, "ssh-agent at %s refused to sign with key %s: not confirmed, or the key is restricted", a, key)
 }
 
 func (a Agent) errOtherKey(key string) error {
-	return noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, key)
+	return a.noKey(hintOther, "ssh-agent at %s answered with a signature that is not by key %s", a, key)
 }
 
 func (a Agent) errCannot(what, hint string) error {
-	return noKey(hint, "ssh-agent at %s refused to %s", a, what)
+	return a.noKey(hint, "ssh-agent at %s refused to %s", a, what)
 }
 
 func isTimeout(err error) bool {

@@ -19,8 +19,9 @@ type Sources struct {
 	Profile string
 	// Only is the profile's agent_only: no other agent will do, not even the caller's.
 	Only bool
-	// Patience becomes that of the agents.
+	// Patience becomes that of the agents, and For too.
 	Patience time.Duration
+	For      string
 	// Getenv reads this process's environment: SSH_AUTH_SOCK, XDG_RUNTIME_DIR, HOME. Nil skips what depends on it.
 	Getenv func(string) string
 	// UserManager prints the service manager's environment, NAME=value per line; nil asks systemctl, if it is installed.
@@ -63,7 +64,7 @@ func Candidates(ctx context.Context, s Sources) iter.Seq[Candidate] {
 					continue
 				}
 				seen[path] = true
-				agent := Agent{Path: path, Source: look.source, Patience: s.Patience, spare: newSpare()}
+				agent := Agent{Path: path, Source: look.source, Patience: s.Patience, For: s.For, spare: newSpare()}
 				if !yield(Candidate{agent, agent.Check(ctx)}) {
 					return
 				}

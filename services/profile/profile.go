@@ -63,6 +63,18 @@ func (d Dirs) Profiles() ([]Profile, error) {
 	return profiles, broken
 }
 
+// Called is the profile that a command line must name to be about the key id: empty if there is no other that it could be
+// about, or none that has the key.
+func (d Dirs) Called(id peer.ID) string {
+	profiles, broken := d.Profiles()
+	for _, p := range profiles {
+		if p.Peer == id && (len(profiles) > 1 || broken != nil) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
 func (d Dirs) load(name string) (Profile, error) {
 	data, err := os.ReadFile(d.profileFile(name))
 	if err != nil {

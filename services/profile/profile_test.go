@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/keys/peer"
 )
 
 func newDirs(t *testing.T, pairs ...string) Dirs {
@@ -54,6 +55,35 @@ func TestProfiles(t *testing.T) {
 	if err := d.SetActive(""); err == nil {
 		t.Error("activating no profile succeeds")
 	}
+}
+
+// TestCalled: a command line names a profile where another could be meant, also one that cannot be read.
+func TestCalled(t *testing.T) {
+	const bob = peer.ID("z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK")
+	d := newDirs(t)
+	check := func(want string) {
+		t.Helper()
+		if got := d.Called(alice); got != want {
+			t.Errorf("it is called %q, want %q", got, want)
+		}
+	}
+	save := func(p Profile) {
+		t.Helper()
+		if err := d.SaveProfile(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("")
+	save(Profile{Name: "work", Peer: alice})
+	check("")
+	if err := os.WriteFile(d.profileFile("broken"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("work")
+	save(Profile{Name: "broken", Peer: bob})
+	check("work")
+	save(Profile{Name: "work", Peer: bob})
+	check("")
 }
 
 func TestSaveProfileRefuses(t *testing.T) {

@@ -158,6 +158,9 @@ func (a *app) withKey(ctx context.Context, args peerArg, do func(keys.Agent, con
 	if err != nil {
 		return peerResult{}, err
 	}
+	if dirs, err := a.dirs(); err == nil && args.Peer != "" {
+		agent.For = dirs.Called(id)
+	}
 	return peerResult{Peer: id}, do(agent, ctx, id)
 }
 

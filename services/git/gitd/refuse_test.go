@@ -82,6 +82,14 @@ func TestPushWithoutKey(t *testing.T) {
 		check(t, r.agent.Remove(context.Background(), r.peer))
 		r.refused(dir, url, []string{"SSH_AUTH_SOCK=" + r.agent.Path}, push, "hint: lnk key add")
 	})
+	t.Run("key absent, of one profile among several", func(t *testing.T) {
+		r, dir, url := pushed(t)
+		r.other("ben")
+		r.commit(dir)
+		keystest.AddKey(t, r.agent)
+		check(t, r.agent.Remove(context.Background(), r.peer))
+		r.refused(dir, url, []string{"SSH_AUTH_SOCK=" + r.agent.Path}, push, "hint: lnk --profile "+r.name+" key add")
+	})
 	t.Run("key expired between two pushes", func(t *testing.T) {
 		r, dir, url := pushed(t)
 		r.commit(dir)

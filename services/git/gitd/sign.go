@@ -36,7 +36,7 @@ type agents struct {
 // unattended peer only its own.
 func (a agents) find(ctx context.Context, caller string) (keys.Agent, error) {
 	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
-	sources := keys.Sources{Caller: caller, Getenv: a.getenv}
+	sources := keys.Sources{Caller: caller, Getenv: a.getenv, For: a.dirs.Called(a.peer)}
 	for _, p := range profiles {
 		if p.Peer == a.peer {
 			sources.Profile, sources.Only, sources.Patience = p.AgentSocket, p.AgentOnly, p.AgentTimeout

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +63,19 @@ func (a *agents) holding(ctx context.Context, id peer.ID, callers string) (keys.
 	if first != nil {
 		absent = ipc.Errorf(ipc.NoKey, "no ssh-agent holds the online key %s: %w", id, first)
 	}
-	return keys.Agent{}, absent.WithHint("add the key to your agent with lnk key add")
+	return keys.Agent{}, absent.WithHint("add the key to your agent with " + a.cure(id))
+}
+
+// cure is the command that loads a key: that of a profile, or one in a file that its owner knows.
+func (a *agents) cure(id peer.ID) string {
+	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
+	if !slices.ContainsFunc(profiles, func(p profile.Profile) bool { return p.Peer == id }) {
+		return "lnk key add FILE"
+	}
+	if name := a.dirs.Called(id); name != "" {
+		return "lnk --profile " + name + " key add"
+	}
+	return "lnk key add"
 }
 
 // only is the agent of an unattended profile, which alone signs with its key.
@@ -70,7 +83,7 @@ func (a *agents) only(id peer.ID) (keys.Agent, bool) {
 	profiles, _ := a.dirs.Profiles() // those that are broken are no help, and not in the way
 	for _, p := range profiles {
 		if p.Peer == id && p.AgentOnly {
-			return keys.Agent{Path: p.AgentSocket, Source: keys.SourceProfile, Patience: p.AgentTimeout}, true
+			return keys.Agent{Path: p.AgentSocket, Source: keys.SourceProfile, Patience: p.AgentTimeout, For: a.dirs.Called(id)}, true
 		}
 	}
 	return keys.Agent{}, false

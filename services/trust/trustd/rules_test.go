@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/trust"
 )
 
@@ -675,4 +676,36 @@ func TestWrongAgentIsNoHelp(t *testing.T) {
 	}
 	contains(t, r.errored("POST", "artifacts", addBody("a")), "no ssh-agent holds the online key")
 	r.accepts()
+}
+
+// TestCureOfAnAbsentOnlineKey: what the hint says loads the key, whoever's it is and whichever profile is in use.
+func TestCureOfAnAbsentOnlineKey(t *testing.T) {
+	r, _ := begun(t, 2)
+	if err := r.ring.RemoveAll(); err != nil {
+		t.Fatal(err)
+	}
+	cures := func(want string) {
+		t.Helper()
+		details, _ := r.do("POST", "artifacts", addBody("a"))["details"].(map[string]any)
+		if got := details["hint"]; got != "add the key to your agent with "+want {
+			t.Errorf("the hint is %v, want %s", got, want)
+		}
+	}
+	cures("lnk key add FILE")
+	profiles := []profile.Profile{{Name: "online", Peer: r.peer(onlineOne)}, {Name: "ann", Peer: r.peer(1)}}
+	for i, want := range []string{"lnk key add", "lnk --profile online key add"} {
+		if err := r.dirs.SaveProfile(profiles[i]); err != nil {
+			t.Fatal(err)
+		}
+		cures(want)
+	}
+	profiles[0].AgentSocket, profiles[0].AgentOnly = r.agent, true
+	if err := r.dirs.SaveProfile(profiles[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.hold(1)
+	details, _ := r.do("POST", "artifacts", addBody("a"))["details"].(map[string]any)
+	if got := details["hint"]; got != "lnk --profile online key add" {
+		t.Errorf("of an agent that alone is to be used: %v", got)
+	}
 }
