@@ -19,7 +19,7 @@ func trustCommand(a *app) *cobra.Command {
 		`A repository tells clients which files to trust (The Update Framework). Its root is signed by people, each with the key in
 their own ssh-agent and when they have time; everything else is signed by the daemon with an online key, which an
 ssh-agent holds as well. Nothing is published before enough people have signed it.`,
-		trustInit(a), trustStatus(a), trustShow(a), trustSign(a), trustUpdate(a), trustOverride(a), trustCancel(a),
+		trustInit(a), trustList(a), trustStatus(a), trustArtifacts(a), trustShow(a), trustSign(a), trustUpdate(a), trustOverride(a), trustCancel(a),
 		trustAdd(a), trustRemove(a), trustPublish(a), trustDelegate(a), trustUndelegate(a), trustRenew(a), trustExport(a), trustImport(a),
 		trustVerify(a), trustClient(a))
 }
@@ -46,6 +46,26 @@ func withTrust[R any](a *app, f func(*ipc.Client) (R, error)) (R, error) {
 }
 
 func (a *app) agentPath() string { return a.Getenv("SSH_AUTH_SOCK") }
+
+func trustList(a *app) *cobra.Command {
+	return verb[none, trust.RepositoriesResult]{
+		name: "list", short: "list the repositories that are kept here", long: "List prints the name of every repository. Where one stands, lnk trust status -r NAME tells.",
+		cannot: "list the repositories", exits: []int{exitNotFound, exitUnavailable, exitNotPermitted, exitDeadline},
+		run: func(ctx context.Context, _ none) (trust.RepositoriesResult, error) {
+			return withTrust(a, func(c *ipc.Client) (trust.RepositoriesResult, error) {
+				return trust.Repositories.Call(ctx, c, ipc.Empty{})
+			})
+		},
+		text: func(w io.Writer, r trust.RepositoriesResult) error {
+			for _, name := range r.Repositories {
+				if _, err := fmt.Fprintln(w, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}.command(a)
+}
 
 func trustStatus(a *app) *cobra.Command {
 	return verb[repositoryArgs, trust.StatusResult]{
@@ -109,6 +129,15 @@ func printKeys(w io.Writer, data []byte) error {
 	fmt.Fprintf(w, "root is signed by %d of %s\n", people.Threshold, namesOf(signers(people)))
 	_, err = fmt.Fprintf(w, "the online key is %s\n", namesOf(signers(root.Role(trust.RoleTimestamp))))
 	return err
+}
+
+// partly is the error of a request that could be done for some of what it was about, and refused for others. If it was not done for
+// any, err is all there is to say.
+func partly(r trust.Result, err error) error {
+	if len(r.Done) == 0 {
+		return err
+	}
+	return &exitError{status: exitPartial, message: err.Error(), withResult: true}
 }
 
 // printTrustResult tells what became of a request.

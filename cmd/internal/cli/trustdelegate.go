@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,13 +96,14 @@ func trustUndelegate(a *app) *cobra.Command {
 	return verb[trustUndelegateArgs, trust.Result]{
 		name: "undelegate", short: "take the paths back from roles",
 		long:   "Undelegate takes what is left to each ROLE back, and ends what is pending for it: clients trust its artifacts no longer.",
-		cannot: "take the paths back", exits: trustExits, defaults: trustUndelegateArgs{repositoryArgs: usualRepository},
+		cannot: "take the paths back", exits: append(slices.Clone(trustExits), exitPartial), defaults: trustUndelegateArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustUndelegateArgs) (trust.Result, error) {
 			result, err := withTrust(a, func(c *ipc.Client) (trust.Result, error) {
 				return trust.Undelegate.Call(ctx, c, trust.UndelegateArgs{Repository: args.Repository, Roles: args.Roles, Agent: a.agentPath()})
 			})
 			if err == nil && len(result.Refused) > 0 {
-				err = ipc.Errorf(ipc.NotFound, "nothing is left to %s", result.Refused[0]).WithHint("lnk trust status lists the roles")
+				err = partly(result, ipc.Errorf(ipc.NotFound, "nothing is left to %s", strings.Join(result.Refused, ", ")).
+					WithHint(trust.CommandLine(args.Repository, "status", "")+" lists the roles"))
 			}
 			return result, err
 		},

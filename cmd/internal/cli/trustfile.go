@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +47,26 @@ func trustAdd(a *app) *cobra.Command {
 	}.command(a)
 }
 
+func trustArtifacts(a *app) *cobra.Command {
+	return verb[repositoryArgs, trust.ArtifactsResult]{
+		name: "artifacts", short: "list the artifacts of a repository",
+		long:   "Artifacts lists what clients can download: the path of each artifact, its length in bytes and its hashes. What is only staged, or waits\nfor signatures, is not among them.",
+		cannot: "list the artifacts", exits: trustExits, defaults: usualRepository,
+		run: func(ctx context.Context, args repositoryArgs) (trust.ArtifactsResult, error) {
+			return withTrust(a, func(c *ipc.Client) (trust.ArtifactsResult, error) {
+				return trust.Artifacts.Call(ctx, c, trust.RepositoryArgs{Repository: args.Repository})
+			})
+		},
+		text: func(w io.Writer, r trust.ArtifactsResult) error {
+			return table(w, "ARTIFACT\tCONTENT", func(row func(...any)) {
+				for _, one := range r.Artifacts {
+					row(one.Path, trust.Target{Length: one.Length, Hashes: one.Hashes, Custom: one.Custom})
+				}
+			})
+		},
+	}.command(a)
+}
+
 type trustRemoveArgs struct {
 	repositoryArgs
 	Paths []string `arg:"ARTIFACT..."`
@@ -53,14 +75,15 @@ type trustRemoveArgs struct {
 
 func trustRemove(a *app) *cobra.Command {
 	return verb[trustRemoveArgs, trust.Result]{
-		name: "rm", short: "remove artifacts", long: "Rm takes artifacts out of the metadata, so that clients trust them no longer. Their files stay.",
-		cannot: "remove the artifacts", exits: trustExits, defaults: trustRemoveArgs{repositoryArgs: usualRepository},
+		name: "rm", short: "remove artifacts",
+		long:   "Rm takes artifacts out of the metadata, so that clients trust them no longer. Their files stay. If only some are there, those are\nremoved and the exit status is 3.",
+		cannot: "remove the artifacts", exits: append(slices.Clone(trustExits), exitPartial), defaults: trustRemoveArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustRemoveArgs) (trust.Result, error) {
 			result, err := withTrust(a, func(c *ipc.Client) (trust.Result, error) {
 				return trust.Remove.Call(ctx, c, trust.RemoveArgs{Repository: args.Repository, Paths: args.Paths, Stage: args.Stage, Agent: a.agentPath()})
 			})
 			if err == nil && len(result.Refused) > 0 {
-				err = ipc.Errorf(ipc.NotFound, "there is no artifact %s", result.Refused[0])
+				err = partly(result, ipc.Errorf(ipc.NotFound, "there is no artifact %s", strings.Join(result.Refused, ", ")))
 			}
 			return result, err
 		},

@@ -234,7 +234,7 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 		return trust.Result{}, err
 	}
 	if previous == nil {
-		return trust.Result{}, ipc.Errorf(ipc.Conflict, "the bootstrap of repository %s is not finished", args.Repository).WithHint("lnk trust show")
+		return trust.Result{}, ipc.Errorf(ipc.Conflict, "the bootstrap of repository %s is not finished", args.Repository).WithHint(trust.CommandLine(args.Repository, "show", ""))
 	}
 	spec := previous.Spec()
 	spec.Version++

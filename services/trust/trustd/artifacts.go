@@ -185,7 +185,8 @@ func (r *repository) release(ctx context.Context, next *state, by caller) ([]str
 	if len(online)+len(people) == 0 {
 		if !next.Staged.empty() {
 			return nil, ipc.Errorf(ipc.Conflict, "the artifacts wait: their roles are pending signatures already").
-				WithHint("--stage keeps them until lnk trust publish; what is pending is ended with lnk trust sign ROLE or lnk trust cancel ROLE")
+				WithHint("--stage keeps them until " + trust.CommandLine(r.name, "publish", "") + "; what is pending is ended with " +
+					trust.CommandLine(r.name, "sign", "ROLE") + " or " + trust.CommandLine(r.name, "cancel", "ROLE"))
 		}
 		return nil, nil
 	}

@@ -210,7 +210,7 @@ func (r *repository) force(ctx context.Context, roles []string, by caller) (outc
 		case role == trust.RoleTargets || role == trust.RoleSnapshot || role == trust.RoleTimestamp, r.signsOnline(role):
 			bump[role] = true
 		default:
-			return outcome{}, ipc.Errorf(ipc.BadRequest, "%s is not a role that is signed online", role).WithHint("for the next version of root: lnk trust update")
+			return outcome{}, ipc.Errorf(ipc.BadRequest, "%s is not a role that is signed online", role).WithHint("for the next version of root: " + trust.CommandLine(r.name, "update", ""))
 		}
 	}
 	if len(roles) == 0 {

@@ -168,7 +168,7 @@ func (s *Server) repository(ctx context.Context, name string, create bool) (*rep
 	}
 	dir := filepath.Join(s.dir, name)
 	if _, err := os.Stat(dir); !create && errors.Is(err, fs.ErrNotExist) {
-		return nil, ipc.Errorf(ipc.NotFound, "there is no repository %s", name).WithHint("begin it with lnk trust init")
+		return nil, ipc.Errorf(ipc.NotFound, "there is no repository %s", name).WithHint("begin it with " + trust.CommandLine(name, "init", "") + "; lnk trust list shows those there are")
 	}
 	r := &repository{name: name, now: s.now, agents: s.agents, audit: s.audit}
 	r.notify = func() { s.outbox.wake(r) }

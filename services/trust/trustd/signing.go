@@ -145,7 +145,7 @@ func (r *repository) inWords(role string, next trust.Document, err error) error 
 	case errors.Is(err, trust.ErrExpired):
 		return ipc.Errorf(ipc.BadRequest, "Failed to verify the trust: %s expired on %s", role, next.Expires().Format(time.RFC3339))
 	case errors.Is(err, trust.ErrReplaced):
-		return ipc.Errorf(ipc.Conflict, "%s: %w", role, err).WithHint("look at what is pending now: lnk trust show")
+		return ipc.Errorf(ipc.Conflict, "%s: %w", role, err).WithHint("look at what is pending now: " + trust.CommandLine(r.name, "show", role))
 	}
 	return err
 }
@@ -171,7 +171,7 @@ func (r *repository) update(ctx context.Context, data []byte, deadline time.Time
 	process, err := r.process(trust.RoleRoot, r.drafts[trust.RoleRoot], nil).Propose(root, r.now())
 	if errors.Is(err, trust.ErrPending) {
 		return outcome{}, ipc.Errorf(ipc.Conflict, "Root v%d is pending signatures already", r.drafts[trust.RoleRoot].Version()).
-			WithHint("replace it with lnk trust override (PATCH /api/v1/metadata/sign), or end it with lnk trust cancel")
+			WithHint("replace it with " + trust.CommandLine(r.name, "override", "") + " (PATCH /api/v1/metadata/sign), or end it with " + trust.CommandLine(r.name, "cancel", ""))
 	}
 	if err != nil {
 		return outcome{}, r.inWords(trust.RoleRoot, root, err)
