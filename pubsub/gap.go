@@ -53,8 +53,8 @@ func (s *subscription) overrun(ctx context.Context, stream jetstream.Stream, seq
 	if err != nil {
 		return broken("cannot look at the stored events", err)
 	}
-	if first := min(info.State.FirstSeq, seq); first > s.next {
-		if err := s.gap(s.next, first-1); err != nil {
+	if first := min(info.State.FirstSeq, seq); first > s.needed() {
+		if err := s.gap(s.needed(), first-1); err != nil {
 			return err
 		}
 	}
@@ -81,11 +81,11 @@ func (s *subscription) checkTopics(ctx context.Context, stream jetstream.Stream,
 		if err != nil {
 			return broken("cannot look at the oldest event of "+topic, err)
 		}
-		if oldest.Sequence <= max(s.next, s.gaps.reported) {
+		if oldest.Sequence <= max(s.needed(), s.gaps.reported) {
 			continue
 		}
 		s.gaps.reported = oldest.Sequence
-		if err := s.report(s.next, oldest.Sequence-1); err != nil {
+		if err := s.report(s.needed(), oldest.Sequence-1); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ func TestGapWithinTopic(t *testing.T) {
 	if _, gaps := collect(t, c, "rad.*.script.>", pubsub.Start{Seq: 2, UntilCurrent: true}, 0); len(gaps) != 0 {
 		t.Errorf("on the other topic: gaps %v", gaps)
 	}
+	if events, gaps := collect(t, c, "rad.>", pubsub.Start{Last: true, UntilCurrent: true}, 0); len(gaps) != 0 || len(events) != 2 {
+		t.Errorf("the last of each topic: gaps %v, %d events", gaps, len(events))
+	}
 }
 
 // TestGapOfSlowSubscriber: the buffer overruns while a subscriber deals with an event.

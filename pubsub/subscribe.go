@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // All, Seq, Since and Last is set.
 type Start struct {
 	All   bool      // with the oldest event there is
-	Seq   uint64    // with this number, which may be one more than the last event's
+	Seq   uint64    // with this number, which may be one more than the last event's and no greater
 	Since time.Time // with the first event stored at or after it
 	Last  bool      // with the latest event of each topic
 
@@ -45,8 +46,9 @@ const (
 // Subscribe returns the events whose topics match pattern. It survives restarts of the bus: it connects again, which
 // starts the bus if it had left, and goes on where it was. An error that is a *GapError says that events are gone,
 // and the subscription goes on after it; any other error is the last thing it yields. Those are ipc.BadRequest for a bad
-// pattern, ipc.Unavailable if the bus cannot be reached in the first place, and ctx's own as ipc.Cancelled or
-// ipc.DeadlineExceeded. After the first success it tries to reach the bus for as long as ctx lives.
+// pattern, ipc.NotFound for a number to begin with that is not reached yet, ipc.Unavailable if the bus cannot be reached in
+// the first place, and ctx's own as ipc.Cancelled or ipc.DeadlineExceeded. After the first success it tries to reach the bus
+// for as long as ctx lives.
 //
 // An open subscription keeps the bus awake. The iterator may be used once.
 func (c *Client) Subscribe(ctx context.Context, pattern string, from Start) iter.Seq2[Event, error] {
@@ -77,8 +79,9 @@ type subscription struct {
 
 	reached bool      // the bus was there once
 	placed  bool      // next is known; before, start counts
+	resumed bool      // this session began with next
 	next    uint64    // the number to go on with
-	target  uint64    // with UntilCurrent: the last number to yield
+	target  uint64    // the last number stored when the subscription began, as far as the caller can tell
 	born    time.Time // when the bus's stream was created: another time means other events under the same numbers
 
 	gaps gaps
@@ -132,7 +135,8 @@ func (s *subscription) session(ctx context.Context) error {
 	if err := s.place(info); err != nil {
 		return err
 	}
-	if s.placed {
+	s.resumed = s.placed
+	if s.resumed {
 		if err := s.checkTopics(ctx, stream, info); err != nil {
 			return err
 		}
@@ -182,11 +186,14 @@ func broken(what string, err error) error { return ipc.Errorf(ipc.Unavailable, "
 // place decides where to go on, now that the stream's state is known, and reports what is missing.
 func (s *subscription) place(info *jetstream.StreamInfo) error {
 	first, last := max(info.State.FirstSeq, 1), info.State.LastSeq
-	if s.start.UntilCurrent && s.target == 0 {
+	if !s.placed {
 		s.target = last
 	}
 	switch {
 	case s.placed:
+	case s.start.Seq > last+1:
+		return ipc.Errorf(ipc.NotFound, "there is no event %d: the next one will be %d", s.start.Seq, last+1).
+			WithHint(fmt.Sprintf("begin with %d; if there was such an event, the bus has lost it and numbers anew: begin with all", last+1))
 	case s.start.Seq != 0:
 		s.next, s.placed = s.start.Seq, true
 	case s.start == Start{} || s.start == Start{UntilCurrent: true}:
@@ -196,11 +203,11 @@ func (s *subscription) place(info *jetstream.StreamInfo) error {
 	}
 	anew := s.next > last+1 || !s.born.IsZero() && !s.born.Equal(info.Created)
 	switch {
-	case s.next < first:
-		return s.gap(s.next, first-1)
+	case s.needed() < first:
+		return s.gap(s.needed(), first-1)
 	case anew:
 		from := s.next
-		s.next = first
+		s.next, s.start.Last = first, false // all of the new bus is new
 		return s.gap(from, 0)
 	}
 	return nil
@@ -299,7 +306,14 @@ func (s *subscription) deliver(ctx context.Context, stream jetstream.Stream, msg
 	if err := s.overrun(ctx, stream, event.Seq); err != nil {
 		return err
 	}
+	superseded, err := s.superseded(ctx, stream, event)
+	if err != nil {
+		return err
+	}
 	s.next, s.placed, s.gaps.behind = event.Seq+1, true, meta.NumPending > 0
+	if superseded {
+		return nil
+	}
 	if s.start.UntilCurrent && event.Seq > s.target {
 		return errStopped
 	}
@@ -310,6 +324,31 @@ func (s *subscription) deliver(ctx context.Context, stream jetstream.Stream, msg
 		return errStopped
 	}
 	return nil
+}
+
+// superseded tells whether a subscription to the last event of each topic passes over this one. The bus sees to that itself,
+// until the connection is lost in the middle: what it calls the last afterwards may be an event that came after one which
+// was not delivered yet. So everything is read again from there on.
+func (s *subscription) superseded(ctx context.Context, stream jetstream.Stream, event Event) (bool, error) {
+	if !s.resumed || event.Seq >= s.needed() {
+		return false, nil
+	}
+	newer, err := stream.GetMsg(ctx, event.Seq+1, jetstream.WithGetMsgSubject(event.Topic))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, nil
+	case err != nil:
+		return false, broken("cannot look for a later event of "+event.Topic, err)
+	}
+	return newer.Sequence <= s.target, nil
+}
+
+// needed is the number from which on the caller wants every event that matches: before it, only the last of each topic.
+func (s *subscription) needed() uint64 {
+	if s.start.Last {
+		return max(s.next, s.target+1)
+	}
+	return s.next
 }
 
 func decode(msg jetstream.Msg, meta *jetstream.MsgMetadata) Event {

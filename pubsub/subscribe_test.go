@@ -3,8 +3,10 @@ package pubsub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +120,51 @@ func TestNewEventsOnly(t *testing.T) {
 	events, errs := follow(t, c, updated, pubsub.Start{Seq: state.Last + 1})
 	publish(t, c, messages(3, 3)...)
 	expect(t, events, errs, "id-3")
+}
+
+// TestNumberBeyondTheEnd: nobody can tell whether such an event is yet to come or was lost, so it is neither awaited nor
+// called a loss.
+func TestNumberBeyondTheEnd(t *testing.T) {
+	bus := busdtest.Start(t, busd.Config{})
+	c := client(t, bus)
+	publish(t, c, messages(1, 2)...)
+	for _, untilCurrent := range []bool{false, true} {
+		var got []error
+		for _, err := range c.Subscribe(limited(t), "rad.>", pubsub.Start{Seq: 4, UntilCurrent: untilCurrent}) {
+			got = append(got, err)
+		}
+		if len(got) != 1 || !errors.Is(got[0], ipc.NotFound) || got[0].Error() != "there is no event 4: the next one will be 3" || !strings.Contains(ipc.HintOf(got[0]), "begin with 3") {
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
+// TestLastOverRestart loses the connection while the last event of each topic is delivered: only those come all the same,
+// and then everything that happens. The bus sends the first ones ahead, so there are more topics than that.
+func TestLastOverRestart(t *testing.T) {
+	const topics, repeated = 300, 50
+	bus := busdtest.Start(t, busd.Config{})
+	c := client(t, bus)
+	for i := range topics {
+		publish(t, c, pubsub.Message{Topic: fmt.Sprintf("rad.z6MkPeer.script.t%d", i)})
+	}
+	publish(t, c, messages(1, repeated)...)
+	var got []uint64
+	for e, err := range c.Subscribe(limited(t), "rad.>", pubsub.Start{Last: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, e.Seq); len(got) == 1 {
+			bus.Restart()
+			publish(t, c, messages(repeated+1, repeated+2)...)
+		}
+		if e.Seq == topics+repeated+2 {
+			break
+		}
+	}
+	if len(got) != topics+3 || got[topics-1] != topics || got[topics] != topics+repeated {
+		t.Errorf("got %d events: %v", len(got), got[min(len(got), topics-1):])
+	}
 }
 
 func TestGapAfterLoss(t *testing.T) {

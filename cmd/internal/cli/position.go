@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/pubsub"
 	"github.com/lnk-suite/lnk/services/profile"
 )
 
@@ -68,14 +69,14 @@ func openPosition(dirs profile.Dirs, name string) (*position, error) {
 	return p, nil
 }
 
-// meet compares the position with the stream that there is now. It returns false if that began anew since, so that its
-// numbers name other events: then nothing of it was dealt with.
-func (p *position) meet(born time.Time) bool {
-	same := p.last == 0 || p.born.Equal(born)
+// meet compares the position with what the bus has stored. It returns false if the bus began anew since, or lost events and
+// gives their numbers out again, so that its numbers name other events: then nothing of it was dealt with.
+func (p *position) meet(state pubsub.State) bool {
+	same := p.last == 0 || p.born.Equal(state.Since) && p.last <= state.Last
 	if !same {
 		p.last = 0
 	}
-	p.born = born
+	p.born = state.Since
 	return same
 }
 

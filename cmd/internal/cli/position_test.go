@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
+	"github.com/lnk-suite/lnk/pubsub"
 	"github.com/lnk-suite/lnk/services/profile"
 )
 
@@ -26,7 +27,8 @@ func open(t *testing.T, dirs profile.Dirs) *position {
 func TestPositionWaitsForEarlierEvents(t *testing.T) {
 	dirs := profile.Dirs{State: t.TempDir()}
 	p := open(t, dirs)
-	if !p.meet(time.Unix(1, 0).UTC()) {
+	stream := pubsub.State{Since: time.Unix(1, 0).UTC(), Last: 12}
+	if !p.meet(stream) {
 		t.Error("a new position belongs to another stream")
 	}
 	for _, seq := range []uint64{3, 7, 9, 12} {
@@ -45,12 +47,16 @@ func TestPositionWaitsForEarlierEvents(t *testing.T) {
 		}
 	}
 	p.close()
-	if again := open(t, dirs); again.last != 12 {
-		t.Errorf("the next one begins behind %d, want 12", again.last)
-	} else if !again.meet(time.Unix(1, 0)) || again.last != 12 {
-		t.Error("the stream is taken for another")
-	} else if again.meet(time.Unix(2, 0)) || again.last != 0 {
-		t.Error("a stream that began anew is taken for the old one")
+	for _, other := range []pubsub.State{{Since: time.Unix(2, 0), Last: 12}, {Since: stream.Since, Last: 11}} {
+		again := open(t, dirs)
+		if again.last != 12 {
+			t.Errorf("the next one begins behind %d, want 12", again.last)
+		} else if !again.meet(stream) || again.last != 12 {
+			t.Error("the stream is taken for another")
+		} else if again.meet(other) || again.last != 0 {
+			t.Errorf("a stream that began anew or lost events is taken for the old one: %+v", other)
+		}
+		again.close()
 	}
 }
 

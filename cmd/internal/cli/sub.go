@@ -131,7 +131,7 @@ func (a *app) begin(ctx context.Context, client *pubsub.Client, args subArgs, po
 		return pubsub.Start{}, err
 	}
 	lost := position.last + 1
-	if position.meet(state.Since) {
+	if position.meet(state) {
 		return startFrom(args, position.last, time.Now())
 	}
 	a.note("gap: %v", &pubsub.GapError{From: lost})
