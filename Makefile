@@ -63,5 +63,5 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lnk.1 $(DESTDIR)$(PREFIX)/share/man/man1/lnk-*.1
 	rm -f $(foreach c,$(COMPLETIONS),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(c))))
-	rm -f $(DESTDIR)$(UNITDIR)/user/lnk-*.socket $(DESTDIR)$(UNITDIR)/user/lnk-*.service
+	rm -f $(foreach kind,socket service timer,$(DESTDIR)$(UNITDIR)/user/lnk-*.$(kind))
 	rm -f $(DESTDIR)$(UNITDIR)/user-preset/90-lnk.preset

@@ -274,6 +274,10 @@ func (a *app) withManager(scope serviceScope, step func(*units.Manager) error) e
 	if err == nil {
 		err = step(manager)
 	}
+	return ofManager(err)
+}
+
+func ofManager(err error) error {
 	if err != nil && ipc.CodeOf(err) == ipc.Internal {
 		return ipc.Errorf(ipc.Unavailable, "%w", err).WithHint("where there is no systemd for users, run lnk up")
 	}

@@ -108,7 +108,7 @@ func (a *app) status(ctx context.Context, _ none) (statusResult, error) {
 	if manager, ok := a.installedUnits(); ok && r.Manager == "" {
 		r.Manager = "systemd"
 		r.Services, err = statusOfUnits(ctx, manager)
-		return r, err
+		return r, ofManager(err)
 	}
 	return r, nil
 }

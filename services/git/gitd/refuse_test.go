@@ -259,13 +259,23 @@ func TestMissingHelperSaysWhatToDo(t *testing.T) {
 	r, dir, url := pushed(t)
 	r.gitd.kill()
 	check(t, os.Remove(r.gitd.socket))
-	out, ok := r.git(dir, "fetch", "lnk")
-	if ok || !strings.Contains(out, "no socket of gitd") || !strings.Contains(out, "hint: start the daemons") {
-		t.Errorf("fetch: %v %s", ok, out)
-	}
+	r.fetchFails(dir, "lnk: no socket at "+r.gitd.socket)
+	left := must(net.ListenUnix("unix", &net.UnixAddr{Name: r.gitd.socket, Net: "unix"}))(t)
+	left.SetUnlinkOnClose(false)
+	check(t, left.Close())
+	r.fetchFails(dir, "lnk: nothing listens on "+r.gitd.socket)
 	cmd := r.gitCommand(dir, []string{"LNK_PROFILE=nobody"}, "fetch", url)
 	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("hint: make a profile")) {
 		t.Errorf("fetch: %v %s", err, out)
+	}
+}
+
+// fetchFails wants a symptom of README.md's table, and a cure.
+func (r *rig) fetchFails(dir, symptom string) {
+	r.t.Helper()
+	out, ok := r.git(dir, "fetch", "lnk")
+	if ok || !strings.Contains(out, symptom) || !strings.Contains(out, "hint: start the daemons") {
+		r.t.Errorf("fetch: %v %s", ok, out)
 	}
 }
 

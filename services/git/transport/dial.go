@@ -29,18 +29,21 @@ func Dial(path string) (*os.File, error) {
 			break
 		}
 	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("cannot connect to gitd at %s: %w", path, err)
+	if err == nil {
+		return os.NewFile(uintptr(fd), path), nil
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	unix.Close(fd)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return nil, fmt.Errorf("nothing listens on %s: %w", path, err)
+	}
+	return nil, fmt.Errorf("cannot connect to %s: %w", path, err)
 }
 
 // checkOwner refuses a socket that another user owns or could have replaced.
 func checkOwner(path string) error {
 	var socket, dir unix.Stat_t
 	if err := unix.Lstat(path, &socket); err != nil {
-		return fmt.Errorf("no socket of gitd at %s: %w", path, err)
+		return fmt.Errorf("no socket at %s: %w", path, err)
 	}
 	if err := unix.Stat(filepath.Dir(path), &dir); err != nil {
 		return fmt.Errorf("cannot look at the folder of %s: %w", path, err)
