@@ -42,10 +42,14 @@ func (l *fileLock) lock(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("another push to this project does not end: %w", ctx.Err())
+			return errOccupied(ctx)
 		case <-time.After(lockPause):
 		}
 	}
+}
+
+func errOccupied(ctx context.Context) error {
+	return fmt.Errorf("another change of this project does not end: %w", ctx.Err())
 }
 
 // unlock gives the lock up for every process that inherited the file.
@@ -63,7 +67,7 @@ func (r *repository) acquire(ctx context.Context) (release func(), err error) {
 	select {
 	case r.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errOccupied(ctx)
 	}
 	if r.lock == nil {
 		r.lock, err = openLock(r.lockAt)
@@ -91,12 +95,13 @@ func (r *repository) release() {
 	<-r.turn
 }
 
-// relax ends an updater that nobody has needed for a while.
+// relax ends an updater that nobody has needed for a while. Whoever comes meanwhile does not wait for that.
 func (r *repository) relax() {
 	select {
 	case r.turn <- struct{}{}:
-		r.endUpdater()
+		u := r.dismiss()
 		<-r.turn
+		u.end()
 	default: // in use again
 	}
 }
@@ -105,18 +110,19 @@ func (r *repository) relax() {
 func (r *repository) close(ctx context.Context) {
 	select {
 	case r.turn <- struct{}{}:
-		r.endUpdater() // and the turn is kept: nothing begins any more
+		r.dismiss().end() // and the turn is kept: nothing begins any more
 	case <-ctx.Done():
 	}
 }
 
-func (r *repository) endUpdater() {
-	if r.updater != nil {
-		r.updater.end()
-		r.updater = nil
+// dismiss parts with the updater, nil for none, which is to be ended.
+func (r *repository) dismiss() *updater {
+	u := r.updater
+	if u != nil {
 		r.lock.close()
-		r.lock = nil
+		r.updater, r.lock = nil, nil
 	}
+	return u
 }
 
 // ready starts an updater if there is none. The turn must be held, as for what follows.

@@ -79,8 +79,11 @@ func (u *updater) confirmed() bool {
 	}
 }
 
-// end lets the process leave.
+// end lets the process, if there is one, leave.
 func (u *updater) end() {
+	if u == nil {
+		return
+	}
 	u.in.Close()
 	_ = u.cmd.Wait() // between transactions it has nothing to say
 }
