@@ -3,6 +3,7 @@ package ipc
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -274,4 +275,21 @@ func TestPeerFrom(t *testing.T) {
 	if _, ok := PeerFrom(t.Context()); ok {
 		t.Error("outside of a handler")
 	}
+}
+
+// A call that nobody answers ends at its deadline, with an error that names it.
+func TestUnansweredCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		go io.Copy(io.Discard, theirs)
+		c := NewClient("pipe", "test/1")
+		defer c.Close()
+		c.dial = func(context.Context, string) (net.Conn, error) { return ours, nil }
+		start := time.Now()
+		_, err := hang.Call(t.Context(), c, Empty{})
+		if time.Since(start) != callTimeout || !errors.Is(err, DeadlineExceeded) || !strings.HasPrefix(err.Error(), "test.hang was not answered in time") {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
 }

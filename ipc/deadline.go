@@ -41,7 +41,7 @@ func (k *clientConn) expire() {
 	k.mu.Unlock()
 	for _, p := range late {
 		k.cancel(p.id)
-		k.end(p, Errorf(DeadlineExceeded, "no answer in time: %w", context.DeadlineExceeded))
+		k.end(p, context.DeadlineExceeded)
 	}
 }
 

@@ -42,7 +42,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 
 func gitError(ctx context.Context, command string, err error, complaint string) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return fmt.Errorf("git %s was ended: %w", command, ctx.Err())
 	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return errors.New("git is not installed, or not in PATH")
