@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -147,7 +148,7 @@ func setValue(v reflect.Value, text string) error {
 	case encoding.TextUnmarshaler:
 		return target.UnmarshalText([]byte(text))
 	case *time.Duration:
-		return parseInto(target, text, time.ParseDuration)
+		return parseInto(target, text, parseSpan)
 	case *[]byte:
 		return parseInto(target, text, hex.DecodeString)
 	case *[]string:
@@ -155,6 +156,18 @@ func setValue(v reflect.Value, text string) error {
 		return nil
 	}
 	return setKind(v, text)
+}
+
+// parseSpan reads a time as [time.ParseDuration] does, or a number of days.
+func parseSpan(text string) (time.Duration, error) {
+	if n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") {
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	span, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("want a time such as 90s, 5m, 8h or 7d")
+	}
+	return span, nil
 }
 
 func parseInto[T any](target *T, text string, parse func(string) (T, error)) error {

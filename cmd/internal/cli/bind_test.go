@@ -52,9 +52,20 @@ func TestBind(t *testing.T) {
 	}
 }
 
+func TestBindTimes(t *testing.T) {
+	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "0": 0} {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		var got everything
+		bind(flags, &got)
+		if err := flags.Parse([]string{"--idle-time", text}); err != nil || got.Idle != want {
+			t.Errorf("%s is read as %s, %v", text, got.Idle, err)
+		}
+	}
+}
+
 func TestBindRefuses(t *testing.T) {
 	for _, words := range [][]string{
-		{"--small", "256"}, {"--small", "-1"}, {"--maybe", "x"}, {"--bytes", "0"}, {"--bytes", "zz"}, {"--idle-time", "5"}, {"--flag=7"}, {"--nope"},
+		{"--small", "256"}, {"--small", "-1"}, {"--maybe", "x"}, {"--bytes", "0"}, {"--bytes", "zz"}, {"--idle-time", "5"}, {"--idle-time", "d"}, {"--idle-time", "-1d"}, {"--idle-time", "99999d"}, {"--flag=7"}, {"--nope"},
 	} {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		bind(flags, new(everything))

@@ -40,9 +40,10 @@ func (a *app) peerOf(text string) (peer.ID, error) {
 	}
 	for _, file := range []string{text, text + ".pub"} { // of a key file, what lnk key generate and ssh-keygen put beside it
 		if line, readErr := readPublicKey(file); readErr == nil {
-			if id, err := peer.Parse(line); err == nil {
+			if id, err = peer.Parse(line); err == nil {
 				return id, nil
 			}
+			err = fmt.Errorf("%s holds no Ed25519 public key", file)
 		}
 	}
 	return "", ipc.Errorf(ipc.BadRequest, "%w", err).

@@ -30,9 +30,11 @@ func (a *app) renewTrust(ctx context.Context, dirs profile.Dirs, log *slog.Logge
 			continue
 		}
 		client := ipc.NewClient(dirs.Socket("trust", ""), userAgent)
-		if _, err := trust.Renew.Call(ctx, client, trust.RenewArgs{Agent: a.agentPath()}); err != nil && ctx.Err() == nil {
+		call, cancel := context.WithTimeout(ctx, changeLimit)
+		if _, err := trust.Renew.Call(call, client, trust.RenewArgs{Agent: a.agentPath()}); err != nil && ctx.Err() == nil {
 			log.Warn("cannot renew trusted metadata", "err", err)
 		}
+		cancel()
 		_ = client.Close()
 	}
 }

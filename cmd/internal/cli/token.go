@@ -69,7 +69,7 @@ func (a *app) readToken() ([]byte, error) {
 
 type tokenIssueArgs struct {
 	Method []string      `json:"method" help:"permit the methods that <PATTERN> names: git.refs, or git.* for all of git; may be repeated"`
-	TTL    time.Duration `json:"ttl" help:"good for this <TIME>, at most 720h (default 5m with --uses)"`
+	TTL    time.Duration `json:"ttl" help:"good for this <TIME>, at most 30d (default 5m with --uses)"`
 	Uses   int           `json:"uses" help:"good for <N> uses, at most 10000 (default: any number)"`
 }
 

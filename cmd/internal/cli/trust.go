@@ -34,15 +34,26 @@ var usualRepository = repositoryArgs{Repository: trust.DefaultRepository}
 // trustExits is what commands that have people sign may return.
 var trustExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline}
 
-// withTrust runs one call to trustd.
-func withTrust[R any](a *app, f func(*ipc.Client) (R, error)) (R, error) {
+// changeLimit is how long trustd may take for a change: thousands of signatures, an agent that asks a person for each, or the copy of
+// a large file. Questions are answered within the usual time of a call.
+const changeLimit = 10 * time.Minute
+
+// askTrust runs one call to trustd.
+func askTrust[A, R any](ctx context.Context, a *app, method ipc.Unary[A, R], args A) (result R, err error) {
 	client, err := a.dial("trust")
 	if err != nil {
-		var none R
-		return none, err
+		return result, err
 	}
 	defer client.Close()
-	return f(client)
+	if method.Access == ipc.Change {
+		if _, err := ipc.Ping.Call(ctx, client, ipc.Empty{}); err != nil { // a daemon that cannot even start is not waited for as long
+			return result, err
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, changeLimit)
+		defer cancel()
+	}
+	return method.Call(ctx, client, args)
 }
 
 func (a *app) agentPath() string { return a.Getenv("SSH_AUTH_SOCK") }
@@ -52,9 +63,7 @@ func trustList(a *app) *cobra.Command {
 		name: "list", short: "list the repositories that are kept here", long: "List prints the name of every repository. Where one stands, lnk trust status -r NAME tells.",
 		cannot: "list the repositories", exits: []int{exitNotFound, exitUnavailable, exitNotPermitted, exitDeadline},
 		run: func(ctx context.Context, _ none) (trust.RepositoriesResult, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.RepositoriesResult, error) {
-				return trust.Repositories.Call(ctx, c, ipc.Empty{})
-			})
+			return askTrust(ctx, a, trust.Repositories, ipc.Empty{})
 		},
 		text: func(w io.Writer, r trust.RepositoriesResult) error {
 			for _, name := range r.Repositories {
@@ -72,9 +81,7 @@ func trustStatus(a *app) *cobra.Command {
 		name: "status", short: "tell where a repository stands", long: "Status lists what is published, until when it is good, and what waits for whose signature.",
 		cannot: "tell where the repository stands", exits: trustExits, defaults: usualRepository,
 		run: func(ctx context.Context, args repositoryArgs) (trust.StatusResult, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.StatusResult, error) {
-				return trust.Status.Call(ctx, c, trust.RepositoryArgs{Repository: args.Repository})
-			})
+			return askTrust(ctx, a, trust.Status, trust.RepositoryArgs{Repository: args.Repository})
 		},
 		text: printTrustStatus,
 	}.command(a)

@@ -63,10 +63,8 @@ func (a *app) trustDelegate(ctx context.Context, args trustDelegateArgs) (trust.
 			d.Names[id] = name
 		}
 	}
-	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.Delegate.Call(ctx, c, trust.DelegateArgs{
-			Repository: args.Repository, Delegations: []trust.Delegation{d}, Deadline: args.Deadline.end(), Agent: a.agentPath(),
-		})
+	return askTrust(ctx, a, trust.Delegate, trust.DelegateArgs{
+		Repository: args.Repository, Delegations: []trust.Delegation{d}, Deadline: args.Deadline.end(), Agent: a.agentPath(),
 	})
 }
 
@@ -98,9 +96,7 @@ func trustUndelegate(a *app) *cobra.Command {
 		long:   "Undelegate takes what is left to each ROLE back, and ends what is pending for it: clients trust its artifacts no longer.",
 		cannot: "take the paths back", exits: append(slices.Clone(trustExits), exitPartial), defaults: trustUndelegateArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustUndelegateArgs) (trust.Result, error) {
-			result, err := withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				return trust.Undelegate.Call(ctx, c, trust.UndelegateArgs{Repository: args.Repository, Roles: args.Roles, Agent: a.agentPath()})
-			})
+			result, err := askTrust(ctx, a, trust.Undelegate, trust.UndelegateArgs{Repository: args.Repository, Roles: args.Roles, Agent: a.agentPath()})
 			if err == nil && len(result.Refused) > 0 {
 				err = partly(result, ipc.Errorf(ipc.NotFound, "nothing is left to %s", strings.Join(result.Refused, ", ")).
 					WithHint(trust.CommandLine(args.Repository, "status", "")+" lists the roles"))
@@ -124,9 +120,7 @@ func trustRenew(a *app) *cobra.Command {
 next version of a role that people sign waits for them: lnk trust sign ROLE. The next version of root is made by lnk trust update.`,
 		cannot: "renew", exits: trustExits, defaults: trustRenewArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustRenewArgs) (trust.Result, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				return trust.Force.Call(ctx, c, trust.ForceArgs{Repository: args.Repository, Roles: args.Roles, Deadline: args.Deadline.end(), Agent: a.agentPath()})
-			})
+			return askTrust(ctx, a, trust.Force, trust.ForceArgs{Repository: args.Repository, Roles: args.Roles, Deadline: args.Deadline.end(), Agent: a.agentPath()})
 		},
 		text: printTrustResult,
 	}.command(a)
@@ -143,20 +137,12 @@ func (d *deadline) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	within, err := parseWithin(string(text))
+	within, err := parseSpan(string(text))
 	if err != nil || within <= 0 {
 		return errors.New("want a time from now such as 48h or 7d, or a date such as 2030-01-31")
 	}
 	d.Time = time.Now().Add(within).UTC().Truncate(time.Second)
 	return nil
-}
-
-func parseWithin(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(text)
 }
 
 // MarshalText implements encoding.TextMarshaler.

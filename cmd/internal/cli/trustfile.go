@@ -34,12 +34,12 @@ func trustAdd(a *app) *cobra.Command {
 			if args.Path == "" {
 				args.Path = filepath.Base(file)
 			}
-			result, err := withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				list := []trust.Artifact{{Path: args.Path, File: file}}
-				return trust.Add.Call(ctx, c, trust.AddArgs{Repository: args.Repository, Artifacts: list, Stage: args.Stage, Agent: a.agentPath()})
+			result, err := askTrust(ctx, a, trust.Add, trust.AddArgs{
+				Repository: args.Repository, Artifacts: []trust.Artifact{{Path: args.Path, File: file}}, Stage: args.Stage, Agent: a.agentPath(),
 			})
 			if err == nil && len(result.Refused) > 0 {
-				err = ipc.Errorf(ipc.BadRequest, "%s is no path that this repository has a role for", args.Path)
+				err = ipc.Errorf(ipc.BadRequest, "%s is no path that this repository has a role for", args.Path).
+					WithHint(trust.CommandLine(args.Repository, "status", "") + " shows who speaks for which; another one is made with " + trust.CommandLine(args.Repository, "delegate", ""))
 			}
 			return result, err
 		},
@@ -53,9 +53,7 @@ func trustArtifacts(a *app) *cobra.Command {
 		long:   "Artifacts lists what clients can download: the path of each artifact, its length in bytes and its hashes. What is only staged, or waits\nfor signatures, is not among them.",
 		cannot: "list the artifacts", exits: trustExits, defaults: usualRepository,
 		run: func(ctx context.Context, args repositoryArgs) (trust.ArtifactsResult, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.ArtifactsResult, error) {
-				return trust.Artifacts.Call(ctx, c, trust.RepositoryArgs{Repository: args.Repository})
-			})
+			return askTrust(ctx, a, trust.Artifacts, trust.RepositoryArgs{Repository: args.Repository})
 		},
 		text: func(w io.Writer, r trust.ArtifactsResult) error {
 			return table(w, "ARTIFACT\tCONTENT", func(row func(...any)) {
@@ -79,9 +77,7 @@ func trustRemove(a *app) *cobra.Command {
 		long:   "Rm takes artifacts out of the metadata, so that clients trust them no longer. Their files stay. If only some are there, those are\nremoved and the exit status is 3.",
 		cannot: "remove the artifacts", exits: append(slices.Clone(trustExits), exitPartial), defaults: trustRemoveArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustRemoveArgs) (trust.Result, error) {
-			result, err := withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				return trust.Remove.Call(ctx, c, trust.RemoveArgs{Repository: args.Repository, Paths: args.Paths, Stage: args.Stage, Agent: a.agentPath()})
-			})
+			result, err := askTrust(ctx, a, trust.Remove, trust.RemoveArgs{Repository: args.Repository, Paths: args.Paths, Stage: args.Stage, Agent: a.agentPath()})
 			if err == nil && len(result.Refused) > 0 {
 				err = partly(result, ipc.Errorf(ipc.NotFound, "there is no artifact %s", strings.Join(result.Refused, ", ")))
 			}
@@ -97,9 +93,7 @@ func trustPublish(a *app) *cobra.Command {
 		long:   "Publish publishes artifacts that were only staged, and what is signed by enough people but could not be published then.",
 		cannot: "publish", exits: trustExits, defaults: usualRepository,
 		run: func(ctx context.Context, args repositoryArgs) (trust.Result, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				return trust.Publish.Call(ctx, c, trust.RepositoryArgs{Repository: args.Repository, Agent: a.agentPath()})
-			})
+			return askTrust(ctx, a, trust.Publish, trust.RepositoryArgs{Repository: args.Repository, Agent: a.agentPath()})
 		},
 		text: func(w io.Writer, r trust.Result) error {
 			if r.Complete && len(r.Done) == 0 {

@@ -46,9 +46,7 @@ shows it, asks and signs it; the signature comes back with lnk trust import. Nei
 		example: "  lnk trust export --out pending.json\n  lnk trust sign --in pending.json --out signed.json   # elsewhere\n  lnk trust import signed.json",
 		cannot:  "export", exits: trustExits, defaults: trustExportArgs{trustRoleArgs: trustRoleArgs{repositoryArgs: usualRepository}},
 		run: func(ctx context.Context, args trustExportArgs) error {
-			shown, err := withTrust(a, func(c *ipc.Client) (trust.ShowResult, error) {
-				return trust.Show.Call(ctx, c, trust.RoleArgs{Repository: args.Repository, Role: args.Role})
-			})
+			shown, err := askTrust(ctx, a, trust.Show, trust.RoleArgs{Repository: args.Repository, Role: args.Role})
 			if err != nil {
 				return err
 			}

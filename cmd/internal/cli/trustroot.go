@@ -55,10 +55,8 @@ func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, 
 		return trust.Result{}, err
 	}
 	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
-	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.Bootstrap.Call(ctx, c, trust.BootstrapArgs{
-			Repository: args.Repository, Root: root.Bytes(), Expiration: days, Bins: args.Bins, Deadline: args.Deadline.end(), Agent: a.agentPath(),
-		})
+	return askTrust(ctx, a, trust.Bootstrap, trust.BootstrapArgs{
+		Repository: args.Repository, Root: root.Bytes(), Expiration: days, Bins: args.Bins, Deadline: args.Deadline.end(), Agent: a.agentPath(),
 	})
 }
 
@@ -245,16 +243,12 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
-	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.Update.Call(ctx, c, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: args.Deadline.end(), Agent: a.agentPath()})
-	})
+	return askTrust(ctx, a, trust.Update, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: args.Deadline.end(), Agent: a.agentPath()})
 }
 
 // publishedRoot returns the newest published root, nil before there is one.
 func (a *app) publishedRoot(ctx context.Context, repository string) (*trust.Root, error) {
-	status, err := withTrust(a, func(c *ipc.Client) (trust.StatusResult, error) {
-		return trust.Status.Call(ctx, c, trust.RepositoryArgs{Repository: repository})
-	})
+	status, err := askTrust(ctx, a, trust.Status, trust.RepositoryArgs{Repository: repository})
 	if err != nil || len(status.Root) == 0 {
 		return nil, err
 	}
@@ -291,9 +285,7 @@ func (a *app) trustOverride(ctx context.Context, args trustOverrideArgs) (trust.
 	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
-	return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-		return trust.Override.Call(ctx, c, trust.OverrideArgs{Repository: args.Repository, Metadata: root.Bytes(), Match: shown.Pending.Digest, Agent: a.agentPath()})
-	})
+	return askTrust(ctx, a, trust.Override, trust.OverrideArgs{Repository: args.Repository, Metadata: root.Bytes(), Match: shown.Pending.Digest, Agent: a.agentPath()})
 }
 
 func trustCancel(a *app) *cobra.Command {
@@ -301,9 +293,7 @@ func trustCancel(a *app) *cobra.Command {
 		name: "cancel", short: "end a signing process", long: "Cancel drops what waits for signatures of ROLE (root if not given), with the signatures collected so far.",
 		cannot: "end the signing process", exits: trustExits, defaults: trustRoleArgs{repositoryArgs: usualRepository},
 		run: func(ctx context.Context, args trustRoleArgs) (trust.Result, error) {
-			return withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-				return trust.Cancel.Call(ctx, c, trust.CancelArgs{Repository: args.Repository, Role: args.Role})
-			})
+			return askTrust(ctx, a, trust.Cancel, trust.CancelArgs{Repository: args.Repository, Role: args.Role})
 		},
 		text: func(w io.Writer, r trust.Result) error {
 			_, err := fmt.Fprintf(w, "%s version %d is given up\n", r.Role, r.Version)

@@ -122,9 +122,7 @@ func printDocument(w io.Writer, s trustShown) {
 }
 
 func (a *app) trustShown(ctx context.Context, args trustRoleArgs) (trustShown, error) {
-	shown, err := withTrust(a, func(c *ipc.Client) (trust.ShowResult, error) {
-		return trust.Show.Call(ctx, c, trust.RoleArgs{Repository: args.Repository, Role: args.Role})
-	})
+	shown, err := askTrust(ctx, a, trust.Show, trust.RoleArgs{Repository: args.Repository, Role: args.Role})
 	if err != nil {
 		return trustShown{}, err
 	}

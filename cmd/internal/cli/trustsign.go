@@ -150,9 +150,7 @@ func ownAgent(list []signingAgent) *signingAgent {
 // bring hands in signatures over what has the digest match, until it is published.
 func (a *app) bring(ctx context.Context, repository, role, match string, signatures []fileSignature) (result trust.Result, err error) {
 	for _, s := range signatures {
-		result, err = withTrust(a, func(c *ipc.Client) (trust.Result, error) {
-			return trust.AddTo.Call(ctx, c, trust.SignArgs{Repository: repository, Role: role, KeyID: s.KeyID, Signature: s.Sig, Match: match, Agent: a.agentPath()})
-		})
+		result, err = askTrust(ctx, a, trust.AddTo, trust.SignArgs{Repository: repository, Role: role, KeyID: s.KeyID, Signature: s.Sig, Match: match, Agent: a.agentPath()})
 		if err != nil || result.Complete {
 			break
 		}

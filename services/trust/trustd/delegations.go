@@ -108,7 +108,8 @@ func (r *repository) delegate(ctx context.Context, list []delegation, days map[s
 		return outcome{}, err
 	}
 	if r.state.Settings.Bins > 0 {
-		return outcome{}, ipc.Errorf(ipc.Conflict, "hash bins are used: no roles can be delegated to")
+		return outcome{}, ipc.Errorf(ipc.Conflict, "hash bins are used: no roles can be delegated to").
+			WithHint("begin a repository with --bins 0 for that: lnk trust init -r NAME --bins 0")
 	}
 	next := r.state.clone()
 	c := change{touched: map[string][]string{}}

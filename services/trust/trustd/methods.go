@@ -24,7 +24,8 @@ func (s *Server) handle(mux *ipc.Mux) {
 	trust.Delegate.Handle(mux, s.delegate)
 	trust.Add.Handle(mux, s.add)
 	trust.Renew.Handle(mux, func(ctx context.Context, a trust.RenewArgs) (trust.Result, error) {
-		return trust.Result{Task: newTask(), Complete: true}, s.renewAll(ctx, callerOf(ctx, a.Agent))
+		// A timer that gives up waits for the next time; what takes longer than its patience would never be renewed.
+		return trust.Result{Task: newTask(), Complete: true}, s.renewAll(context.WithoutCancel(ctx), callerOf(ctx, a.Agent))
 	})
 	trust.Update.Handle(mux, func(ctx context.Context, a trust.UpdateArgs) (trust.Result, error) {
 		return s.change(ctx, a.Repository, false, func(r *repository, task string) (outcome, error) {

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/services/profile"
@@ -64,14 +66,17 @@ func openRegular(name string) (*os.File, error) {
 	if !filepath.IsAbs(name) {
 		return nil, ipc.Errorf(ipc.BadRequest, "the path of the file must be absolute, not %s", name)
 	}
-	info, err := os.Stat(name)
-	if err != nil {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is not waited for
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, ipc.Errorf(ipc.PermissionDenied, "%w", err)
+	case err != nil:
 		return nil, ipc.Errorf(ipc.NotFound, "%w", err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, ipc.Errorf(ipc.BadRequest, "%s is no regular file", name)
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(ipc.Errorf(ipc.BadRequest, "%s is no regular file", name), f.Close())
 	}
-	return os.Open(name)
+	return f, nil
 }
 
 // cancellable ends a copy when its caller is gone.

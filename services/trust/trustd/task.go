@@ -73,7 +73,10 @@ func (f folder) loadTask(id string) (task, error) {
 		return none, err
 	}
 	var t task
-	return t, json.Unmarshal(data, &t)
+	if json.Unmarshal(data, &t) != nil {
+		return none, nil // a loss of power has cut it off: nobody knows it any more
+	}
+	return t, nil
 }
 
 // pruneTasks removes old results.
