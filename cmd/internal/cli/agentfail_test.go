@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -75,6 +76,45 @@ func scriptBadAgent(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}()
 	ts.Setenv("SSH_AUTH_SOCK", path)
+}
+
+type bystanderKey struct{}
+
+// A bystander is an agent that somebody has on this machine and that has no part in what the script does.
+type bystander struct {
+	net.Listener
+	asked atomic.Int64 // connections
+}
+
+// bystander PATH puts an agent there that hangs up on everybody, until the script ends.
+func scriptBystander(ts *testscript.TestScript, neg bool, args []string) {
+	b := ts.Value(bystanderKey{}).(*bystander)
+	var err error
+	b.Listener, err = net.Listen("unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { b.Close() })
+	go func() {
+		for {
+			conn, err := b.Accept()
+			if err != nil {
+				return
+			}
+			b.asked.Add(1)
+			conn.Close()
+		}
+	}()
+}
+
+// asked expects that somebody has connected to the bystander since the last time; "! asked" that nobody has.
+func scriptAsked(ts *testscript.TestScript, neg bool, args []string) {
+	b := ts.Value(bystanderKey{}).(*bystander)
+	last, err := net.Dial("unix", b.Addr().String())
+	ts.Check(err)
+	defer last.Close()
+	_, _ = io.Copy(io.Discard, last) // whoever came before is counted by now
+	if others := b.asked.Swap(0) - 1; (others > 0) == neg {
+		ts.Fatalf("%d others have asked the bystander", others)
+	}
 }
 
 func readPublic(ts *testscript.TestScript, file string) []byte {

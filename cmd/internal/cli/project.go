@@ -152,11 +152,14 @@ func (a *app) projectShown(ctx context.Context, args projectArg) (projectShown, 
 	}
 	shown := projectShown{Project: p, Names: identity.Spec().Names}
 	if from.Pending != nil {
-		next := trustShown{}
-		_, next, err = a.readIdentity(ctx, from)
+		_, next, err := readIdentity(from)
+		if err != nil {
+			return shown, err
+		}
+		next.Here = a.signingAgents(ctx, next.Pending)
 		shown.Next = &next
 	}
-	return shown, err
+	return shown, nil
 }
 
 func printProject(w io.Writer, p projectShown) error {

@@ -149,7 +149,7 @@ func (a *app) projectOverride(ctx context.Context, args projectUpdateArgs) (git.
 	if err != nil {
 		return git.IdentityResult{}, err
 	}
-	identity, shown, err := a.readIdentity(ctx, from)
+	identity, shown, err := readIdentity(from)
 	if err != nil {
 		return git.IdentityResult{}, err
 	}

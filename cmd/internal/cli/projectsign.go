@@ -20,7 +20,7 @@ func delegating(urn project.URN) purpose {
 
 // readIdentity verifies an identity from its first version on, which the URN names, and parses what waits for signatures. All
 // that is shown, and the bytes that are signed, come from these documents: neither a daemon nor a file is believed.
-func (a *app) readIdentity(ctx context.Context, from git.Identity) (project.Identity, trustShown, error) {
+func readIdentity(from git.Identity) (project.Identity, trustShown, error) {
 	identity, err := project.VerifyChain(from.Documents)
 	if err != nil {
 		return identity, trustShown{}, err
@@ -42,7 +42,6 @@ func (a *app) readIdentity(ctx context.Context, from git.Identity) (project.Iden
 	shown := trustShown{Metadata: string(from.Next), document: process.Document(), why: delegating(identity.URN)}
 	shown.Changes = identity.Changes(process.Document().(*trust.Root))
 	shown.Pending = project.Desk{Process: process, Since: from.Pending.Since}.Pending()
-	shown.Here = a.signingAgents(ctx, shown.Pending)
 	return identity, shown, nil
 }
 
@@ -83,7 +82,7 @@ func (a *app) projectSign(ctx context.Context, args projectSignArgs) error {
 	if err != nil {
 		return err
 	}
-	identity, shown, err := a.readIdentity(ctx, from)
+	identity, shown, err := readIdentity(from)
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ a daemon, a network or the project.`,
 			if err != nil {
 				return err
 			}
-			if _, _, err := a.readIdentity(ctx, from); err != nil {
+			if _, _, err := readIdentity(from); err != nil {
 				return err
 			}
 			return a.writeJSON(args.Out, from)

@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 			"port":    scriptPort,
 			"http":    scriptHTTP,
 			"gotuf":   scriptGoTUF,
-			"refusal": scriptRefusal, "badagent": scriptBadAgent,
+			"refusal": scriptRefusal, "badagent": scriptBadAgent, "bystander": scriptBystander, "asked": scriptAsked,
 			"tap": scriptTap, "counter": scriptCounter, "contracts": scriptContracts,
 		},
 		RequireExplicitExec: true,
@@ -100,6 +100,7 @@ func setupScript(env *testscript.Env) error {
 	env.Values[daemonKey{}] = map[string]*background{}
 	env.Values[tapKey{}] = &tap{}
 	env.Values[portKey{}] = &ports{}
+	env.Values[bystanderKey{}] = &bystander{}
 	env.Values[failedKey{}] = env.T().(interface{ Failed() bool }).Failed
 	return nil
 }

@@ -50,7 +50,7 @@ shows it, asks and signs it; the signature comes back with lnk trust import. Nei
 			if err != nil {
 				return err
 			}
-			data, err := a.exported(ctx, shown, args.Payload)
+			data, err := exported(shown, args.Payload)
 			if err != nil {
 				return err
 			}
@@ -62,9 +62,9 @@ shows it, asks and signs it; the signature comes back with lnk trust import. Nei
 	}.command(a)
 }
 
-func (a *app) exported(ctx context.Context, shown trust.ShowResult, payload bool) ([]byte, error) {
+func exported(shown trust.ShowResult, payload bool) ([]byte, error) {
 	if payload {
-		parsed, err := a.readShown(ctx, "", shown)
+		parsed, err := readShown("", shown)
 		if err != nil {
 			return nil, err
 		}

@@ -93,7 +93,13 @@ func trustShow(a *app) *cobra.Command {
 		name: "show", short: "show what waits for signatures: what changes, who signed, who is missing",
 		long:   "Show says in words what the pending version of ROLE (root if not given) changes, who has signed it, who is missing, and whose\nsignature each agent here could add.",
 		cannot: "show what is pending", exits: trustExits, defaults: trustRoleArgs{repositoryArgs: usualRepository},
-		run:  a.trustShown,
+		run: func(ctx context.Context, args trustRoleArgs) (trustShown, error) {
+			shown, err := a.trustShown(ctx, args)
+			if err == nil {
+				shown.Here = a.signingAgents(ctx, shown.Pending)
+			}
+			return shown, err
+		},
 		text: printShown,
 	}.command(a)
 }
@@ -126,12 +132,12 @@ func (a *app) trustShown(ctx context.Context, args trustRoleArgs) (trustShown, e
 	if err != nil {
 		return trustShown{}, err
 	}
-	return a.readShown(ctx, args.Repository, shown)
+	return readShown(args.Repository, shown)
 }
 
 // readShown parses what is to be signed: the words and the bytes that are signed come from the same document.
-func (a *app) readShown(ctx context.Context, repository string, shown trust.ShowResult) (trustShown, error) {
-	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), Here: []signingAgent{}, why: trusting(repository, shown.Pending.Role)}
+func readShown(repository string, shown trust.ShowResult) (trustShown, error) {
+	result := trustShown{Pending: shown.Pending, Metadata: string(shown.Metadata), why: trusting(repository, shown.Pending.Role)}
 	var err error
 	if shown.Pending.Role == trust.RoleRoot {
 		result.document, result.Changes, err = readRoots(shown)
@@ -144,7 +150,6 @@ func (a *app) readShown(ctx context.Context, repository string, shown trust.Show
 	if digest := trust.DigestOf(result.document); digest != shown.Pending.Digest {
 		return result, ipc.Errorf(ipc.Corrupt, "the document has the digest %s, not %.64s", digest, shown.Pending.Digest)
 	}
-	result.Here = a.signingAgents(ctx, shown.Pending)
 	return result, nil
 }
 

@@ -59,7 +59,7 @@ func (a *app) trustSignOffline(ctx context.Context, args trustSignArgs) error {
 	if err != nil {
 		return err
 	}
-	shown, err := a.readShown(ctx, "", file.shown())
+	shown, err := readShown("", file.shown())
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (h *hexText) UnmarshalText(text []byte) (err error) {
 // signShown shows the document, asks, and signs it with every key that is missing and that the caller's agent holds: the
 // canonical form of what was parsed and shown, never bytes that came from elsewhere.
 func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]fileSignature, error) {
-	own := ownAgent(shown.Here)
+	own := ownAgent(a.signingAgents(ctx, shown.Pending))
 	if own == nil {
 		return nil, ipc.Errorf(ipc.NoKey, "your agent holds no key whose signature is missing").WithHint(shown.why.line("show") + " lists them; add yours with lnk key add")
 	}
