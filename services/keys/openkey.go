@@ -90,7 +90,7 @@ func NeedsPassphrase(data []byte) bool {
 
 // comment is what the .pub file beside the key says, so that ssh-add -l shows what people know; else the peer id.
 func comment(path string, id peer.ID) string {
-	line, err := os.ReadFile(path + ".pub")
+	line, err := readFile(path + ".pub")
 	if err != nil {
 		return string(id)
 	}

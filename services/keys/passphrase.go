@@ -101,14 +101,18 @@ func (p Passphrases) file() string {
 	return path
 }
 
-// Agree asks a yes-or-no question at the terminal. Without one the answer is no.
-func (p Passphrases) Agree(ctx context.Context, question string) bool {
+// Agree asks a yes-or-no question at the terminal, where everything but yes is a no. It is an error if there is no terminal, or if
+// ctx ends first.
+func (p Passphrases) Agree(ctx context.Context, question string) (bool, error) {
 	tty, err := p.openTerminal()
 	if err != nil {
-		return false
+		return false, err
 	}
 	answer, err := askTerminal(ctx, tty, question+" [y/N] ", false)
-	return err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(string(answer))))
+	if ctx.Err() != nil {
+		return false, err
+	}
+	return err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(string(answer)))), nil
 }
 
 func (p Passphrases) askpass() (program, require string) {

@@ -137,7 +137,13 @@ func TestAgree(t *testing.T) {
 	for typed, want := range map[string]bool{"y\n": true, " Yes \n": true, "\n": false, "no\n": false, "yess\n": false, "\x04": false} {
 		person, path := terminal(t)
 		agreed := make(chan bool, 1)
-		go func() { agreed <- keys.Passphrases{Terminal: path}.Agree(t.Context(), "Really?") }()
+		go func() {
+			yes, err := keys.Passphrases{Terminal: path}.Agree(t.Context(), "Really?")
+			if err != nil {
+				t.Errorf("%q: %v", typed, err)
+			}
+			agreed <- yes
+		}()
 		readUntil(t, bufio.NewReader(person), "Really? [y/N] ")
 		if !echoes(t, path) {
 			t.Error("the terminal does not show what is typed")
@@ -149,7 +155,23 @@ func TestAgree(t *testing.T) {
 			t.Errorf("%q means %v", typed, got)
 		}
 	}
-	if (keys.Passphrases{Terminal: "/nonexistent"}).Agree(t.Context(), "Really?") {
-		t.Error("yes without a terminal")
+	if yes, err := (keys.Passphrases{Terminal: "/nonexistent"}).Agree(t.Context(), "Really?"); yes || err == nil {
+		t.Errorf("without a terminal: %v, %v", yes, err)
+	}
+}
+
+// TestAgreeInterrupted: Ctrl-C ends a question, too.
+func TestAgreeInterrupted(t *testing.T) {
+	person, path := terminal(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() {
+		_, err := keys.Passphrases{Terminal: path}.Agree(ctx, "Really?")
+		failed <- err
+	}()
+	readUntil(t, bufio.NewReader(person), "[y/N] ")
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
 	}
 }

@@ -17,14 +17,14 @@ import (
 func askTerminal(ctx context.Context, tty *os.File, prompt string, hidden bool) (line []byte, err error) {
 	defer tty.Close()
 	if hidden {
-		show, err := hide(tty)
-		if err != nil {
-			return nil, fmt.Errorf("cannot ask for a passphrase: %w", err)
+		show, failed := hide(tty)
+		if failed != nil {
+			return nil, fmt.Errorf("cannot ask for a passphrase: %w", failed)
 		}
 		defer func() { err = errors.Join(err, show()) }()
 	}
 	if _, err := tty.WriteString(prompt); err != nil {
-		return nil, fmt.Errorf("cannot ask for a passphrase: %w", err)
+		return nil, fmt.Errorf("cannot ask at the terminal: %w", err)
 	}
 	line, err = typed(ctx, tty)
 	if hidden || err != nil {

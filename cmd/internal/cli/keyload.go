@@ -127,7 +127,11 @@ func (a *app) readImported(ctx context.Context, args keyGenerateArgs) (data, pas
 
 // offerToLoad gives the new key to the agent, if whoever is there wants it.
 func (a *app) offerToLoad(ctx context.Context, args keyGenerateArgs, personal bool, passphrase []byte) error {
-	if !args.Load && !(personal && a.passphrases("").Agree(ctx, "Load the key into your ssh-agent?")) {
+	agreed := args.Load
+	if !agreed && personal {
+		agreed, _ = a.passphrases("").Agree(ctx, "Load the key into your ssh-agent?") // nobody there: no
+	}
+	if !agreed {
 		a.note("hint: lnk key add %s", args.File)
 		return nil
 	}

@@ -49,12 +49,12 @@ func clientInit(a *app, flags *clientArgs) *cobra.Command {
 		long: `Init makes ROOT the root document that everything in --metadata-dir hangs on. It must be signed as it says itself. Nothing is
 fetched. A folder that has begun with another is left as it is.`,
 		cannot: "trust the root document",
-		run: func(_ context.Context, args clientRootArgs) error {
+		run: func(ctx context.Context, args clientRootArgs) error {
 			data, err := os.ReadFile(args.Root)
 			if err != nil {
 				return failed(err)
 			}
-			return failed(withFolder(flags, func(store client.Store) error { return client.Init(store, data) }))
+			return failed(withFolder(ctx, flags, func(store client.Store) error { return client.Init(store, data) }))
 		},
 	}.command(a)
 }
@@ -119,11 +119,11 @@ func flagMissing(name string) error {
 	return &usageError{name + " must be given", "lnk help trust client"}
 }
 
-func withFolder(flags *clientArgs, f func(client.Store) error) error {
+func withFolder(ctx context.Context, flags *clientArgs, f func(client.Store) error) error {
 	if flags.MetadataDir == "" {
 		return flagMissing("--metadata-dir")
 	}
-	folder, err := client.OpenFolder(flags.MetadataDir)
+	folder, err := client.OpenFolder(ctx, flags.MetadataDir)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func withClient(ctx context.Context, flags *clientArgs, f func(*client.Client) e
 		return err
 	}
 	defer from.Close()
-	return withFolder(flags, func(store client.Store) error {
+	return withFolder(ctx, flags, func(store client.Store) error {
 		now, err := dateNow(ctx)
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -110,7 +109,7 @@ func (a *app) signShown(ctx context.Context, shown trustShown, yes bool) ([]file
 	}
 	printDocument(a.Stderr, shown)
 	if !yes {
-		if err := confirm(fmt.Sprintf("sign %s version %d as %s?", shown.Pending.Role, shown.Pending.Version, namesOf(own.Signers))); err != nil {
+		if err := a.confirm(ctx, fmt.Sprintf("sign %s version %d as %s?", shown.Pending.Role, shown.Pending.Version, namesOf(own.Signers))); err != nil {
 			return nil, err
 		}
 	}
@@ -159,15 +158,14 @@ func (a *app) bring(ctx context.Context, repository, role, match string, signatu
 }
 
 // confirm asks a person at the terminal.
-func confirm(question string) error {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
+func (a *app) confirm(ctx context.Context, question string) error {
+	agreed, err := a.passphrases("").Agree(ctx, question)
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case err != nil:
 		return ipc.Errorf(ipc.BadRequest, "there is no terminal to ask at").WithHint("--yes answers beforehand")
-	}
-	defer tty.Close()
-	fmt.Fprintf(tty, "%s [y/N] ", question)
-	var answer string
-	if _, err := fmt.Fscanln(tty, &answer); err != nil || !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+	case !agreed:
 		return ipc.Errorf(ipc.Cancelled, "you said no")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -8,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/lnk-suite/lnk/services/profile"
 )
@@ -25,8 +25,8 @@ type Folder struct {
 	lock *os.File
 }
 
-// OpenFolder waits until no other process uses the folder, which it makes if need be.
-func OpenFolder(dir string) (*Folder, error) {
+// OpenFolder waits until no other process uses the folder, which it makes if need be, or ctx ends.
+func OpenFolder(ctx context.Context, dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -34,12 +34,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err := profile.Lock(ctx, lock); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	f := &Folder{dir, lock}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -35,7 +36,7 @@ func TestFolderIsShared(t *testing.T) {
 
 func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	f, err := OpenFolder(dir)
+	f, err := OpenFolder(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +57,13 @@ func TestFolder(t *testing.T) {
 	if entries, err := os.ReadDir(dir); len(entries) != 5 || err != nil {
 		t.Errorf("%v, %v", entries, err)
 	}
-	if _, err := OpenFolder(filepath.Join(dir, "root.json")); err == nil {
+	if _, err := OpenFolder(t.Context(), filepath.Join(dir, "root.json")); err == nil {
 		t.Error("a file is a folder")
+	}
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := OpenFolder(interrupted, dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted while another has the folder: %v", err)
 	}
 }
 

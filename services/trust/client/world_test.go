@@ -69,7 +69,7 @@ func (ours) with(w *world, now time.Time, f func(*Client) error) error {
 }
 
 func (w *world) withFolder(f func(*Folder) error) error {
-	s, err := OpenFolder(w.dir)
+	s, err := OpenFolder(w.t.Context(), w.dir)
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,18 @@ func TestLeavesIdleConnections(t *testing.T) {
 	}
 }
 
+// TestNewTimestampIsNews: a cache that asks for what is newer than what it has gets the timestamp, however fast the next came. What
+// never changes it need not get again.
+func TestNewTimestampIsNews(t *testing.T) {
+	r, _ := begun(t, 2)
+	since := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+	for file, want := range map[string]int{"/metadata/timestamp.json": http.StatusOK, "/metadata/1.root.json": http.StatusNotModified} {
+		if a := r.http("GET", file, nil, "If-Modified-Since", since); a.status != want {
+			t.Errorf("%s: %d, want %d", file, a.status, want)
+		}
+	}
+}
+
 // TestMethods uses the repository over CBOR: everything that HTTP can do.
 func TestMethods(t *testing.T) {
 	r := newRig(t)
