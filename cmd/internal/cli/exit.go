@@ -115,6 +115,14 @@ type exitError struct {
 // Error returns the message.
 func (e *exitError) Error() string { return e.message }
 
+// someRead is a list of what could be read, which is printed although err says that there is more.
+func someRead[T any](list []T, err error) ([]T, error) {
+	if err == nil || len(list) == 0 {
+		return list, err
+	}
+	return list, &exitError{exitPartial, err.Error(), true}
+}
+
 func asExit(err error) bool { return errors.As(err, new(*exitError)) }
 
 var errUsage = errors.New("usage")

@@ -30,9 +30,10 @@ func keyList(a *app) *cobra.Command {
 		short: "list the keys in the agent",
 		long: `List prints the keys that your ssh-agent holds, the profiles that they belong to, and how long they stay. A locked agent shows
 none. An agent does not tell how long it keeps a key, so that column is what lnk remembers of lnk key add: "?" stands for
-keys that were loaded by other means, and if another program has loaded a key of ours again, lnk does not know.`,
+keys that were loaded by other means, and if another program has loaded a key of ours again, lnk does not know. Profiles that cannot be
+read are told of, and make the status 3.`,
 		cannot: "list the keys",
-		exits:  []int{exitNotFound, exitNoKey},
+		exits:  []int{exitPartial, exitNotFound, exitNoKey},
 		run: func(ctx context.Context, _ none) ([]heldKey, error) {
 			agent, err := a.agentOfCurrent(ctx)
 			if err != nil {
@@ -47,7 +48,7 @@ keys that were loaded by other means, and if another program has loaded a key of
 			for _, k := range held {
 				list = append(list, describeHeld(k, owners, a.loads(), agent))
 			}
-			return list, err
+			return someRead(list, err)
 		},
 		text: func(w io.Writer, list []heldKey) error {
 			return table(w, "PEER\tPROFILE\tSTAYS\tTYPE\tFINGERPRINT\tCOMMENT", func(row func(...any)) {

@@ -208,8 +208,9 @@ func profileList(a *app) *cobra.Command {
 	return verb[none, []profileInfo]{
 		name:   "list",
 		short:  "list the profiles",
-		long:   "List prints every profile; an asterisk marks the one in use.",
+		long:   "List prints every profile; an asterisk marks the one in use. Those that cannot be read are told of, and make the status 3.",
 		cannot: "list the profiles",
+		exits:  []int{exitPartial},
 		run: func(context.Context, none) ([]profileInfo, error) {
 			dirs, err := a.dirs()
 			if err != nil {
@@ -221,7 +222,7 @@ func profileList(a *app) *cobra.Command {
 			for _, p := range profiles {
 				list = append(list, describeProfile(p, active))
 			}
-			return list, err
+			return someRead(list, err)
 		},
 		text: func(w io.Writer, list []profileInfo) error {
 			return table(w, "  NAME\tPEER", func(row func(...any)) {

@@ -130,11 +130,7 @@ func tokenList(a *app) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			list, err := token.Open(dirs).List(ctx)
-			if err != nil && len(list) > 0 {
-				return list, &exitError{exitPartial, err.Error(), true}
-			}
-			return list, err
+			return someRead(token.Open(dirs).List(ctx))
 		},
 		exits: []int{exitPartial},
 		text: func(w io.Writer, list []token.Token) error {

@@ -67,6 +67,23 @@ func TestAuditOfWhatTheDiskRefuses(t *testing.T) {
 	r.accepts()
 }
 
+// TestAuditOfOneThingTwice: a role that is named twice has ended once.
+func TestAuditOfOneThingTwice(t *testing.T) {
+	r := begunDelegated(t)
+	r.ok("POST", "delegations", map[string]any{"delegations": delegations("dev/*", who(7).key(t))})
+	twice := []any{map[string]any{"name": "Dev_Team"}, map[string]any{"name": "Dev_Team"}}
+	r.ok("POST", "delegations/delete", map[string]any{"delegations": map[string]any{"roles": twice}})
+	n := 0
+	for _, line := range r.audited() {
+		if line.Kind == "tuf:Dev_Team cancelled" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the audit log says %d times that the role has ended", n)
+	}
+}
+
 // TestAuditComesFirst: what cannot be recorded is not done.
 func TestAuditComesFirst(t *testing.T) {
 	r, root := begun(t, 2)

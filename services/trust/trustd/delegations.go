@@ -214,6 +214,9 @@ func (r *repository) undelegate(ctx context.Context, names []string, by caller) 
 	var out outcome
 	published := false
 	for _, name := range names {
+		if slices.Contains(out.done, name) {
+			continue
+		}
 		doc, waiting := r.drafts[name]
 		i := slices.IndexFunc(next.Settings.Delegated, func(d delegation) bool { return d.Name == name })
 		if i < 0 && (!waiting || name == trust.RoleRoot) {
