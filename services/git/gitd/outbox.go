@@ -56,7 +56,7 @@ type mark struct {
 	step project.OID // of the record of how the identity is signed
 }
 
-// Limits of one attempt to publish. A bus that works stores more than one event in a millisecond; a slow machine may need
+// Limits of one attempt to publish, with the wait for those before. A bus that works stores more than one event in a millisecond; a slow machine may need
 // seconds to start it, or to get an event onto the disk. Below the 5 s in which a daemon that is told to leave answers.
 const (
 	publishLimit = 4 * time.Second
@@ -83,7 +83,7 @@ func (o *outbox) publish(ctx context.Context, repo *repository, tip project.OID,
 
 // flush publishes what lies between the last published signed refs and tip.
 func (o *outbox) flush(ctx context.Context, repo *repository, tip project.OID, made []step) error {
-	t, err := o.begin(ctx, repo.disk.URN)
+	t, left, err := o.begin(ctx, repo.disk.URN)
 	if err != nil {
 		return err
 	}
@@ -97,42 +97,45 @@ func (o *outbox) flush(ctx context.Context, repo *repository, tip project.OID, m
 		if s, err = repo.stepTo(ctx, tip, s, made); err != nil {
 			return err
 		}
-		if err := o.store(ctx, s); err != nil {
+		if err := o.store(ctx, left, s); err != nil {
 			return err
 		}
-		t.last = tip
+		t.last, left = tip, publishLimit
 	}
 	return nil
 }
 
-func (o *outbox) store(ctx context.Context, s step) error {
+func (o *outbox) store(ctx context.Context, limit time.Duration, s step) error {
 	messages, err := git.Events(s.before, s.next)
 	if err != nil {
 		return err
 	}
-	return o.send(ctx, messages)
+	return o.send(ctx, limit, messages)
 }
 
-// begin waits until the events of a project are the caller's to publish, and knows how far they have got.
-func (o *outbox) begin(ctx context.Context, urn project.URN) (*track, error) {
+// begin waits until the events of a project are the caller's to publish, and knows how far they have got. It returns how much
+// of publishLimit is left for them.
+func (o *outbox) begin(ctx context.Context, urn project.URN) (t *track, left time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()
-	t := o.track(urn)
+	began := time.Now()
+	t = o.track(urn)
 	if err := t.take(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	left = publishLimit - time.Since(began)
 	if err := o.load(t, urn); err != nil {
 		t.give()
-		return nil, err
+		return nil, 0, err
 	}
-	return t, nil
+	return t, left, nil
 }
 
-func (o *outbox) send(ctx context.Context, messages []pubsub.Message) error {
+func (o *outbox) send(ctx context.Context, limit time.Duration, messages []pubsub.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishLimit+perEvent*time.Duration(len(messages)))
+	ctx, cancel := context.WithTimeout(ctx, limit+perEvent*time.Duration(len(messages)))
 	defer cancel()
 	_, err := o.bus.Publish(ctx, messages...)
 	return err
@@ -150,7 +153,7 @@ func (o *outbox) publishSteps(ctx context.Context, repo *repository) error {
 }
 
 func (o *outbox) flushSteps(ctx context.Context, repo *repository) error {
-	t, err := o.begin(ctx, repo.disk.URN)
+	t, left, err := o.begin(ctx, repo.disk.URN)
 	if err != nil {
 		return err
 	}
@@ -169,7 +172,7 @@ func (o *outbox) flushSteps(ctx context.Context, repo *repository) error {
 			messages = append(messages, git.IdentityEvent(s))
 		}
 	}
-	if err := o.send(ctx, messages); err != nil {
+	if err := o.send(ctx, left, messages); err != nil {
 		return err
 	}
 	t.step = tip
