@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -22,6 +23,7 @@ type tap struct {
 	mu    sync.Mutex
 	wires []*wire
 	conns []net.Conn
+	fault error // why it does not work any more, or did not for somebody
 }
 
 // A wire is one recorded connection.
@@ -70,7 +72,12 @@ func scriptTap(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Mkdir(taps, 0o700))
 	t := ts.Value(tapKey{}).(*tap)
 	t.real = filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "radicle")
-	ts.Defer(t.close)
+	ts.Defer(func() {
+		t.close()
+		if t.fault != nil {
+			ts.Logf("[tap]\n%v", t.fault)
+		}
+	})
 	sockets, err := filepath.Glob(filepath.Join(t.real, "*.sock"))
 	ts.Check(err)
 	for _, socket := range sockets {
@@ -89,6 +96,7 @@ func (t *tap) listen(path, real string) error {
 		for {
 			client, err := l.Accept()
 			if err != nil {
+				t.failed(err)
 				return
 			}
 			t.relays.Go(func() { t.relay(client.(*net.UnixConn), real) })
@@ -101,7 +109,8 @@ func (t *tap) relay(client *net.UnixConn, real string) {
 	defer client.Close()
 	conn, err := net.Dial("unix", real)
 	if err != nil {
-		return // the client sees it hang up
+		t.failed(err) // and the client sees it hang up
+		return
 	}
 	daemon := conn.(*net.UnixConn)
 	defer daemon.Close()
@@ -119,6 +128,15 @@ func (t *tap) relay(client *net.UnixConn, real string) {
 func record(dst, src *net.UnixConn, to io.Writer) {
 	_, _ = io.Copy(io.MultiWriter(to, dst), src)
 	_ = dst.CloseWrite()
+}
+
+func (t *tap) failed(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fault = errors.Join(t.fault, err)
 }
 
 func (t *tap) close() {
