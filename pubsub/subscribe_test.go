@@ -2,10 +2,12 @@ package pubsub_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,36 +173,61 @@ func TestGapAfterLoss(t *testing.T) {
 	bus := busdtest.Start(t, busd.Config{})
 	c := client(t, bus)
 	publish(t, c, messages(1, 5)...)
-	events, errs := follow(t, c, "rad.>", pubsub.Start{Seq: 5})
-	expect(t, events, errs, "id-5")
-	bus.Stop()
-	if err := os.RemoveAll(bus.Dir); err != nil {
-		t.Fatal(err)
-	}
-	bus.Restart()
-	publish(t, c, messages(6, 6)...)
-	var gap *pubsub.GapError
-	select {
-	case err := <-errs:
-		if !errors.As(err, &gap) || gap.From != 6 || gap.To != 0 {
-			t.Fatalf("got %v", err)
+	var got []string
+	for e, err := range c.Subscribe(limited(t), "rad.>", pubsub.Start{Seq: 5}) {
+		var gap *pubsub.GapError
+		switch {
+		case errors.As(err, &gap):
+			got = append(got, gap.Error())
+		case err != nil:
+			t.Fatal(err)
+		default:
+			got = append(got, e.ID)
 		}
-	case e := <-events:
-		t.Fatalf("got event %+v before the gap", e)
-	case <-time.After(time.Minute):
-		t.Fatal("no gap was reported")
+		if e.ID == "id-5" {
+			bus.Stop()
+			if err := os.RemoveAll(bus.Dir); err != nil {
+				t.Fatal(err)
+			}
+			bus.Restart()
+			publish(t, c, messages(6, 6)...)
+		}
+		if e.ID == "id-6" {
+			break
+		}
 	}
-	expect(t, events, errs, "id-6")
+	if want := []string{"id-5", "events from 6 on are lost: the bus began anew", "id-6"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // TestUnreadableStore breaks the store as a lost sector would.
 func TestUnreadableStore(t *testing.T) {
+	for name, file := range map[string]string{"the description of the stream": "meta.inf", "the events": "msgs/*.blk"} {
+		t.Run(name, func(t *testing.T) { testUnreadableStore(t, file) })
+	}
+}
+
+func testUnreadableStore(t *testing.T, file string) {
 	bus := busdtest.Start(t, busd.Config{})
 	c := client(t, bus)
 	publish(t, c, messages(1, 5)...)
 	bus.Stop()
-	meta := filepath.Join(bus.Dir, "jetstream", "$G", "streams", "RAD", "meta.inf")
-	if err := os.WriteFile(meta, []byte("{"), 0o600); err != nil {
+	paths, err := filepath.Glob(filepath.Join(bus.Dir, "jetstream", "$G", "streams", "RAD", file))
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("the files of the store are %q, %v", paths, err)
+	}
+	data, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file == "meta.inf" {
+		data = data[:1]
+	} else { // the end of the first event and the beginning of the second
+		first := binary.LittleEndian.Uint32(data) &^ (1 << 31)
+		copy(data[first-2:], "ZZZZZZ")
+	}
+	if err := os.WriteFile(paths[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	bus.Restart()

@@ -30,6 +30,7 @@ func TestDamage(t *testing.T) {
 		{"half a block and no index", half, false, true},
 		{"the last event torn", torn, true, true},
 		{"the last event torn and no index", torn, false, true},
+		{"a byte in the middle", flip, true, true},
 		{"a byte in the middle and no index", flip, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -58,6 +58,7 @@ func startEngine(c Config, firstSeq uint64) (*engine, error) {
 	e := &engine{config: c, full: free < reserve, suspicion: make(chan struct{}, 1), useless: make(chan struct{}), stopped: make(chan struct{})}
 	maxStore := c.MaxStore
 	if e.full {
+		c.Log.Warn("the disk is full: stored events can be read, new ones are refused until there is room", "folder", c.Dir, "free", free, "needed", reserve)
 		maxStore = 1 // what is stored exceeds it, so the server answers every event with "insufficient resources"
 	}
 	if e.ns, err = server.NewServer(options(c.Dir, maxStore, &e.roles)); err != nil {
@@ -92,6 +93,9 @@ func (e *engine) verify(messages *natsLog, before mark, firstSeq uint64) error {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	err := e.makeStream(firstSeq)
+	if err == nil && !e.full {
+		err = before.compare(e.state()) // once more: with an index, the server may look into the blocks only now
+	}
 	switch {
 	case err == nil:
 		return nil

@@ -2,8 +2,10 @@ package busd_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +28,12 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("a small file system can be mounted only as root: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	bus := busdtest.Start(t, busd.Config{Dir: filepath.Join(dir, "store")})
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	bus := busdtest.Start(t, busd.Config{Dir: filepath.Join(dir, "store"), Log: slog.New(slog.NewTextHandler(log, nil))})
 	c := pubsub.NewClient(bus.Socket, "test")
 	t.Cleanup(func() { c.Close() })
 	publish := func(from, to int) ([]pubsub.Ack, error) {
@@ -50,6 +57,9 @@ func TestDiskFull(t *testing.T) {
 	refused(t, "after a restart with the disk full", publish)
 	if got := ids(t, c); len(got) != 3 {
 		t.Errorf("after a restart with the disk full %d of 3 events can be read", len(got))
+	}
+	if lines, err := os.ReadFile(log.Name()); err != nil || !strings.Contains(string(lines), "the disk is full") {
+		t.Errorf("the log does not say so: %v\n%s", err, lines)
 	}
 
 	if err := os.Remove(ballast); err != nil {

@@ -2,6 +2,7 @@ package busd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,14 +37,17 @@ func takeMark(dir string) (m mark) {
 	return m
 }
 
-// compare returns an error if a store with this state has lost events since the mark was left. Age takes events away
+// errMissing says that events which the store held are gone.
+var errMissing = errors.New("missing events")
+
+// compare returns an errMissing if a store with this state has lost events since the mark was left. Age takes events away
 // only before the first one.
 func (m mark) compare(state server.StreamState) error {
 	if state.LastSeq < m.Last {
-		return fmt.Errorf("events from %d to %d are missing", state.LastSeq+1, m.Last)
+		return fmt.Errorf("%w: from %d to %d", errMissing, state.LastSeq+1, m.Last)
 	}
 	if state.LastSeq == m.Last && state.NumDeleted > m.Deleted {
-		return fmt.Errorf("%d events before %d are missing", state.NumDeleted-m.Deleted, m.Last)
+		return fmt.Errorf("%w: %d before %d", errMissing, state.NumDeleted-m.Deleted, m.Last)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (s *Server) start() (*engine, error) {
 	if !errors.Is(err, errUnreadable) {
 		return e, err
 	}
-	if !holdsEvents(s.config.Dir) {
+	if !holdsEvents(s.config.Dir) && !errors.Is(err, errMissing) { // the server empties a block that it cannot read
 		if err := os.RemoveAll(filepath.Join(s.config.Dir, storeFolder)); err != nil {
 			return nil, fmt.Errorf("cannot remove a half-made store: %w", err)
 		}
