@@ -260,7 +260,7 @@ func checkSocket(ctx context.Context, service, path string, ask func(context.Con
 		if hint == "" {
 			hint = "look at the daemon's log: the output of lnk up, or journalctl --user"
 		}
-		return bad(service, hint, "%s does not answer: %v", path, err)
+		return bad(service, hint, "%s: %v", path, err)
 	}
 	return good(service, "answers at %s", path)
 }

@@ -156,8 +156,5 @@ func (s *Server) health(context.Context) error {
 	if _, err := s.repositories.store.List(); err != nil {
 		return err
 	}
-	if n := len(s.outbox.lateNow()); n > 0 {
-		return ipc.Errorf(ipc.Unavailable, "events of %d projects wait for the bus", n).WithHint("lnk status shows whether the bus runs")
-	}
-	return nil
+	return s.outbox.waiting()
 }

@@ -1,6 +1,7 @@
 package gitd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/ipc/activate"
 	"github.com/lnk-suite/lnk/pubsub"
 	"github.com/lnk-suite/lnk/services/git"
@@ -39,6 +41,7 @@ type outbox struct {
 	tracks  map[project.URN]*track
 	saving  map[project.URN]bool
 	late    map[project.URN]*repository // what could not be published when it was due
+	reason  error                       // why, by the last attempt
 	working bool                        // a goroutine goes on with late
 }
 
@@ -74,7 +77,7 @@ const (
 func (o *outbox) publish(ctx context.Context, repo *repository, tip project.OID, made ...step) error {
 	err := o.flush(ctx, repo, tip, made)
 	if err != nil {
-		o.postpone(repo)
+		o.postpone(repo, err)
 		return err
 	}
 	o.saveSoon(repo.disk.URN)
@@ -145,7 +148,7 @@ func (o *outbox) send(ctx context.Context, limit time.Duration, messages []pubsu
 // later.
 func (o *outbox) publishSteps(ctx context.Context, repo *repository) error {
 	if err := o.flushSteps(ctx, repo); err != nil {
-		o.postpone(repo)
+		o.postpone(repo, err)
 		return err
 	}
 	o.saveSoon(repo.disk.URN)
@@ -202,10 +205,10 @@ func (t *track) take(ctx context.Context) error {
 func (t *track) give() { <-t.turn }
 
 // postpone leaves the events of a project to the background, which keeps the daemon from leaving until they are stored.
-func (o *outbox) postpone(repo *repository) {
+func (o *outbox) postpone(repo *repository, reason error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.late[repo.disk.URN] = repo
+	o.late[repo.disk.URN], o.reason = repo, reason
 	if o.working {
 		return
 	}
@@ -226,6 +229,7 @@ func (o *outbox) catchUp() {
 		for _, repo := range o.lateNow() {
 			if err := o.retry(repo); err != nil {
 				o.log.Warn("events are still deferred", "project", repo.disk.URN, "err", err)
+				o.postpone(repo, err)
 				break // the bus is the same for all
 			}
 		}
@@ -257,6 +261,17 @@ func (o *outbox) lateNow() []*repository {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Collect(maps.Values(o.late))
+}
+
+// waiting says why events wait for the bus; nil if none do.
+func (o *outbox) waiting() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.late) == 0 {
+		return nil
+	}
+	hint := cmp.Or(ipc.HintOf(o.reason), "lnk status shows whether the bus runs")
+	return ipc.Errorf(ipc.Unavailable, "events are deferred until the bus is back: %w", o.reason).WithHint(hint)
 }
 
 // finished ends the work in the same breath in which it finds nothing left, so that what comes later starts it anew.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lnk-suite/lnk/ipc"
 )
 
 // eventually polls what happens in other processes.
@@ -49,6 +51,10 @@ func TestPushWhileTheBusIsDown(t *testing.T) {
 		}
 	}
 	r.verified(projectOf(url))
+	report := must(ipc.Health.Call(t.Context(), r.rpc, ipc.Empty{}))(t)
+	if report.Healthy || !strings.Contains(report.Reason, "no socket at "+r.bus.socket) || !strings.Contains(report.Hint, "lnk up") {
+		t.Errorf("health says %+v", report)
+	}
 	r.bus.listener.Close()
 	r.bus.listen()
 	r.bus.start()
