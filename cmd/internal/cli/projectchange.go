@@ -107,15 +107,15 @@ func (a *app) projectUpdate(ctx context.Context, args projectUpdateArgs) (git.Id
 	if err != nil {
 		return git.IdentityResult{}, err
 	}
-	document, err := a.nextIdentity(ctx, identity, identity.Spec(), args.projectChange)
+	document, err := a.nextIdentity(ctx, "update", identity, identity.Spec(), args.projectChange)
 	if err != nil {
 		return git.IdentityResult{}, err
 	}
 	return askGitd(ctx, a, git.ProposeIdentity, git.ProposeArgs{Project: string(from.URN), Document: document})
 }
 
-// nextIdentity applies a change to spec and signs what becomes of it.
-func (a *app) nextIdentity(ctx context.Context, identity project.Identity, spec project.Spec, change projectChange) ([]byte, error) {
+// nextIdentity applies a change to spec and signs what becomes of it, for a verb.
+func (a *app) nextIdentity(ctx context.Context, verb string, identity project.Identity, spec project.Spec, change projectChange) ([]byte, error) {
 	spec, err := change.apply(spec)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (a *app) nextIdentity(ctx context.Context, identity project.Identity, spec 
 	if err != nil {
 		return nil, err
 	}
-	root, err = a.signRoot(ctx, root, identity.Newest(), delegating(identity.URN))
+	root, err = a.signRoot(ctx, verb, root, identity.Newest(), delegating(identity.URN))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (a *app) projectOverride(ctx context.Context, args projectUpdateArgs) (git.
 	if err != nil {
 		return git.IdentityResult{}, err
 	}
-	document, err := a.nextIdentity(ctx, identity, spec, args.projectChange)
+	document, err := a.nextIdentity(ctx, "override", identity, spec, args.projectChange)
 	if err != nil {
 		return git.IdentityResult{}, err
 	}

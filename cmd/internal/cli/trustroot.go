@@ -51,7 +51,7 @@ func (a *app) trustInit(ctx context.Context, args trustInitArgs) (trust.Result, 
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, nil, trusting(args.Repository, trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, "init", root, nil, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	days := map[string]int{"root": args.Days, "targets": args.Days, "snapshot": args.Fresh, "timestamp": args.Fresh, "bins": args.Fresh}
@@ -179,8 +179,8 @@ func readTrustKey(text string) (trust.Key, string, error) {
 	return key, name, err
 }
 
-// signRoot signs with every key that matters and that the caller's agent holds; there must be one.
-func (a *app) signRoot(ctx context.Context, root, previous *trust.Root, why purpose) (*trust.Root, error) {
+// signRoot signs for a verb with every key that matters and that the caller's agent holds; there must be one.
+func (a *app) signRoot(ctx context.Context, verb string, root, previous *trust.Root, why purpose) (*trust.Root, error) {
 	agent, err := a.agentOfCurrent(ctx)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (a *app) signRoot(ctx context.Context, root, previous *trust.Root, why purp
 		if !held {
 			continue
 		}
-		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(s.Peer), why.kind, why.command), root, previous); err != nil {
+		if root, err = trust.SignRoot(ctx, audit.Audited(agent.Signer(s.Peer), why.kind, why.command+" "+verb), root, previous); err != nil {
 			return nil, err
 		}
 		signed++
@@ -240,7 +240,7 @@ func (a *app) trustUpdate(ctx context.Context, args trustUpdateArgs) (trust.Resu
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, "update", root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return askTrust(ctx, a, trust.Update, trust.UpdateArgs{Repository: args.Repository, Root: root.Bytes(), Deadline: args.Deadline.end(), Agent: a.agentPath()})
@@ -282,7 +282,7 @@ func (a *app) trustOverride(ctx context.Context, args trustOverrideArgs) (trust.
 	if err != nil {
 		return trust.Result{}, err
 	}
-	if root, err = a.signRoot(ctx, root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
+	if root, err = a.signRoot(ctx, "override", root, previous, trusting(args.Repository, trust.RoleRoot)); err != nil {
 		return trust.Result{}, err
 	}
 	return askTrust(ctx, a, trust.Override, trust.OverrideArgs{Repository: args.Repository, Metadata: root.Bytes(), Match: shown.Pending.Digest, Agent: a.agentPath()})
