@@ -59,8 +59,9 @@ type mark struct {
 	step project.OID // of the record of how the identity is signed
 }
 
-// Limits of one attempt to publish, with the wait for those before. A bus that works stores more than one event in a millisecond; a slow machine may need
-// seconds to start it, or to get an event onto the disk. Below the 5 s in which a daemon that is told to leave answers.
+// Limits of one attempt to publish, with the wait for those before. A bus that works stores more than one event in a
+// millisecond; a slow machine may need seconds to start it, or to get an event onto the disk. Below the 5 s in which a daemon
+// that is told to leave answers.
 const (
 	publishLimit = 4 * time.Second
 	perEvent     = 2 * time.Millisecond
