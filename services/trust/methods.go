@@ -16,8 +16,8 @@ var (
 	Status = ipc.Unary[RepositoryArgs, StatusResult]{Name: "trust.status", Access: ipc.Read, Short: "tell where a repository stands"}
 	// Show returns a document that waits for signatures.
 	Show = ipc.Unary[RoleArgs, ShowResult]{Name: "trust.show", Access: ipc.Read, Short: "show what waits for signatures, who signed and who is missing"}
-	// Artifacts lists the targets of a repository.
-	Artifacts = ipc.Unary[RepositoryArgs, ArtifactsResult]{Name: "trust.artifacts", Access: ipc.Read, Short: "list the artifacts of a repository"}
+	// Artifacts lists the targets of a repository, sorted by path: there may be more than a message holds.
+	Artifacts = ipc.Stream[RepositoryArgs, Artifact]{Name: "trust.artifacts", Access: ipc.Read, Short: "list the artifacts of a repository"}
 	// Bootstrap begins a repository.
 	Bootstrap = ipc.Unary[BootstrapArgs, Result]{Name: "trust.bootstrap", Access: ipc.Change, Short: "begin a repository with its first root"}
 	// Update proposes the next root.
@@ -252,9 +252,4 @@ type ShowResult struct {
 	Previous []byte      `cbor:"2,keyasint,omitempty" json:"previous,omitempty" help:"the published version before"`
 	Leaves   *Delegation `cbor:"3,keyasint,omitempty" json:"leaves,omitempty" help:"what publishing it leaves to the role; nothing if that does not change"`
 	Left     *Delegation `cbor:"4,keyasint,omitempty" json:"left,omitempty" help:"what is left to the role now"`
-}
-
-// ArtifactsResult lists artifacts.
-type ArtifactsResult struct {
-	Artifacts []Artifact `cbor:"0,keyasint" json:"artifacts" help:"sorted by path"`
 }

@@ -249,7 +249,7 @@ func checkEvents(ts *testscript.TestScript) {
 	}
 }
 
-// counter serves a stream on counter.sock until the script ends, as no daemon has one yet.
+// counter serves a stream on counter.sock until the script ends: one that is long enough for credit and a cancel.
 func scriptCounter(ts *testscript.TestScript, neg bool, args []string) {
 	stop, err := serve(counterMux(), filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), "radicle/counter.sock"))
 	ts.Check(err)

@@ -30,7 +30,7 @@ func (a *app) renewTrust(ctx context.Context, dirs profile.Dirs, log *slog.Logge
 			continue
 		}
 		client := ipc.NewClient(dirs.Socket("trust", ""), userAgent)
-		call, cancel := context.WithTimeout(ctx, changeLimit)
+		call, cancel := context.WithTimeout(ctx, longLimit)
 		if _, err := trust.Renew.Call(call, client, trust.RenewArgs{Agent: a.agentPath()}); err != nil && ctx.Err() == nil {
 			log.Warn("cannot renew trusted metadata", "err", err)
 		}

@@ -34,9 +34,9 @@ var usualRepository = repositoryArgs{Repository: trust.DefaultRepository}
 // trustExits is what commands that have people sign may return.
 var trustExits = []int{exitNotFound, exitConflict, exitUnavailable, exitNoKey, exitNotPermitted, exitDeadline}
 
-// changeLimit is how long trustd may take for a change: thousands of signatures, an agent that asks a person for each, or the copy of
-// a large file. Questions are answered within the usual time of a call.
-const changeLimit = 10 * time.Minute
+// longLimit is how long trustd may take for a change: thousands of signatures, an agent that asks a person for each, or the copy of
+// a large file; and for a long list. Other questions are answered within the usual time of a call.
+const longLimit = 10 * time.Minute
 
 // askTrust runs one call to trustd.
 func askTrust[A, R any](ctx context.Context, a *app, method ipc.Unary[A, R], args A) (result R, err error) {
@@ -46,14 +46,21 @@ func askTrust[A, R any](ctx context.Context, a *app, method ipc.Unary[A, R], arg
 	}
 	defer client.Close()
 	if method.Access == ipc.Change {
-		if _, err := ipc.Ping.Call(ctx, client, ipc.Empty{}); err != nil { // a daemon that cannot even start is not waited for as long
+		var cancel context.CancelFunc
+		ctx, cancel, err = allowTime(ctx, client)
+		defer cancel()
+		if err != nil {
 			return result, err
 		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, changeLimit)
-		defer cancel()
 	}
 	return method.Call(ctx, client, args)
+}
+
+// allowTime gives a call longLimit, if trustd answers: one that cannot even start is not waited for as long.
+func allowTime(ctx context.Context, client *ipc.Client) (context.Context, context.CancelFunc, error) {
+	_, err := ipc.Ping.Call(ctx, client, ipc.Empty{})
+	ctx, cancel := context.WithTimeout(ctx, longLimit)
+	return ctx, cancel, err
 }
 
 func (a *app) agentPath() string { return a.Getenv("SSH_AUTH_SOCK") }

@@ -47,15 +47,19 @@ func trustAdd(a *app) *cobra.Command {
 	}.command(a)
 }
 
+type artifactsResult struct {
+	Artifacts []trust.Artifact `json:"artifacts" cbor:"0,keyasint"`
+}
+
 func trustArtifacts(a *app) *cobra.Command {
-	return verb[repositoryArgs, trust.ArtifactsResult]{
+	return verb[repositoryArgs, artifactsResult]{
 		name: "artifacts", short: "list the artifacts of a repository",
 		long:   "Artifacts lists what clients can download: the path of each artifact, its length in bytes and its hashes. What is only staged, or waits\nfor signatures, is not among them.",
 		cannot: "list the artifacts", exits: trustExits, defaults: usualRepository,
-		run: func(ctx context.Context, args repositoryArgs) (trust.ArtifactsResult, error) {
-			return askTrust(ctx, a, trust.Artifacts, trust.RepositoryArgs{Repository: args.Repository})
+		run: func(ctx context.Context, args repositoryArgs) (artifactsResult, error) {
+			return listArtifacts(ctx, a, args.Repository)
 		},
-		text: func(w io.Writer, r trust.ArtifactsResult) error {
+		text: func(w io.Writer, r artifactsResult) error {
 			return table(w, "ARTIFACT\tCONTENT", func(row func(...any)) {
 				for _, one := range r.Artifacts {
 					row(one.Path, trust.Target{Length: one.Length, Hashes: one.Hashes, Custom: one.Custom})
@@ -63,6 +67,27 @@ func trustArtifacts(a *app) *cobra.Command {
 			})
 		},
 	}.command(a)
+}
+
+func listArtifacts(ctx context.Context, a *app, repository string) (result artifactsResult, err error) {
+	client, err := a.dial("trust")
+	if err != nil {
+		return result, err
+	}
+	defer client.Close()
+	ctx, cancel, err := allowTime(ctx, client)
+	defer cancel()
+	if err != nil {
+		return result, err
+	}
+	result.Artifacts = []trust.Artifact{}
+	for one, err := range trust.Artifacts.Call(ctx, client, trust.RepositoryArgs{Repository: repository}) {
+		if err != nil {
+			return result, err
+		}
+		result.Artifacts = append(result.Artifacts, one)
+	}
+	return result, nil
 }
 
 type trustRemoveArgs struct {

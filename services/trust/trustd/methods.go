@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -182,9 +184,25 @@ func (s *Server) add(ctx context.Context, a trust.AddArgs) (trust.Result, error)
 	})
 }
 
-func (s *Server) listArtifacts(ctx context.Context, a trust.RepositoryArgs) (result trust.ArtifactsResult, err error) {
-	result.Artifacts = []trust.Artifact{}
-	err = s.with(ctx, a.Repository, false, func(r *repository) error {
+// listArtifacts lists what there is when it is called: nobody waits for a caller who takes the list slowly.
+func (s *Server) listArtifacts(ctx context.Context, a trust.RepositoryArgs) iter.Seq2[trust.Artifact, error] {
+	return func(yield func(trust.Artifact, error) bool) {
+		all, err := s.published(ctx, a.Repository)
+		if err != nil {
+			yield(trust.Artifact{}, err)
+			return
+		}
+		for _, one := range all {
+			if !yield(one, nil) {
+				return
+			}
+		}
+	}
+}
+
+// published returns the artifacts of a repository, sorted by path.
+func (s *Server) published(ctx context.Context, name string) (all []trust.Artifact, err error) {
+	err = s.with(ctx, name, false, func(r *repository) error {
 		if err := r.finished(); err != nil {
 			return err
 		}
@@ -197,18 +215,13 @@ func (s *Server) listArtifacts(ctx context.Context, a trust.RepositoryArgs) (res
 				return err
 			}
 			for path, t := range targets {
-				result.Artifacts = append(result.Artifacts, trust.Artifact{Path: path, Length: t.Length, Hashes: t.Hashes, Custom: t.Custom})
+				all = append(all, trust.Artifact{Path: path, Length: t.Length, Hashes: t.Hashes, Custom: t.Custom})
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(result.Artifacts, func(a, b trust.Artifact) int {
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
-	})
-	return result, err
+	slices.SortFunc(all, func(a, b trust.Artifact) int { return strings.Compare(a.Path, b.Path) })
+	return all, err
 }
 
 func (s *Server) status(ctx context.Context, a trust.RepositoryArgs) (result trust.StatusResult, err error) {

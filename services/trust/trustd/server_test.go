@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,40 @@ func TestNewTimestampIsNews(t *testing.T) {
 	}
 }
 
+// artifacts returns what trustd lists.
+func artifacts(t *testing.T, client *ipc.Client, repository string) (all []trust.Artifact) {
+	t.Helper()
+	for one, err := range trust.Artifacts.Call(t.Context(), client, trust.RepositoryArgs{Repository: repository}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// TestManyArtifacts lists more than one message of the wire can hold.
+func TestManyArtifacts(t *testing.T) {
+	r, _ := begun(t, 64)
+	client := ipc.NewClient(r.listen(), "test")
+	defer client.Close()
+	const messages, each = 2, 120
+	custom := []byte(`{"note":"` + strings.Repeat("x", 20<<10) + `"}`)
+	for m := range messages {
+		var batch []trust.Artifact
+		for i := range each {
+			batch = append(batch, trust.Artifact{Path: fmt.Sprintf("%d/%d", i, m), Hashes: map[string]string{"sha256": strings.Repeat("0", 64)}, Custom: custom})
+		}
+		if _, err := trust.Add.Call(t.Context(), client, trust.AddArgs{Artifacts: batch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := artifacts(t, client, "")
+	if len(list) != messages*each || !slices.IsSortedFunc(list, func(a, b trust.Artifact) int { return strings.Compare(a.Path, b.Path) }) {
+		t.Errorf("%d artifacts, want %d, sorted by path", len(list), messages*each)
+	}
+}
+
 // TestMethods uses the repository over CBOR: everything that HTTP can do.
 func TestMethods(t *testing.T) {
 	r := newRig(t)
@@ -168,8 +203,8 @@ func TestMethods(t *testing.T) {
 	if _, data, err := u.DownloadTarget(info, filepath.Join(t.TempDir(), "out"), "http://repo/repositories/"+name+"/targets/"); err != nil || string(data) != "foo" {
 		t.Errorf("%q, %v", data, err)
 	}
-	if list, err := trust.Artifacts.Call(ctx, client, trust.RepositoryArgs{Repository: name}); err != nil || len(list.Artifacts) != 1 || list.Artifacts[0].Length != 3 {
-		t.Error(list, err)
+	if list := artifacts(t, client, name); len(list) != 1 || list[0].Length != 3 {
+		t.Error(list)
 	}
 	status, err := trust.Status.Call(ctx, client, trust.RepositoryArgs{Repository: name})
 	if err != nil || status.State != "finished" || len(status.Roles) != 5 || len(status.Pending) != 0 {
@@ -201,8 +236,8 @@ func TestMethods(t *testing.T) {
 	if _, err := trust.Publish.Call(ctx, client, trust.RepositoryArgs{Repository: name}); err != nil {
 		t.Error(err)
 	}
-	if list, err := trust.Artifacts.Call(ctx, client, trust.RepositoryArgs{Repository: name}); err != nil || len(list.Artifacts) != 0 {
-		t.Error(list, err)
+	if list := artifacts(t, client, name); len(list) != 0 {
+		t.Error(list)
 	}
 	if _, err := trust.Delegate.Call(ctx, client, trust.DelegateArgs{Repository: name, Delegations: []trust.Delegation{{Name: "a", Paths: []string{"*"}}}}); ipc.CodeOf(err) != ipc.Conflict {
 		t.Error(err)
