@@ -4,11 +4,15 @@
 // A method is named once, by a descriptor that also carries its argument and result types; client, server, introspection
 // and command line all follow from it:
 //
-//	var Refs = ipc.Unary[RefsArgs, RefsResult]{Name: "git.refs", Access: ipc.Read, Short: "list a project's refs"}
+//	var Show = ipc.Unary[ProjectArgs, Project]{Name: "git.project", Access: ipc.Read, Short: "describe a project"}
+//	var Refs = ipc.Stream[RefsArgs, RefsResult]{Name: "git.refs", Access: ipc.Read, Short: "list a peer's signed refs"}
 //
-//	Refs.Handle(mux, s.refs)                // server: func(context.Context, RefsArgs) (RefsResult, error)
-//	result, err := Refs.Call(ctx, client, RefsArgs{Project: urn})
-//	for result, err := range Refs.Batch(ctx, client, args) { … } // many calls, each for a fraction of that
+//	Show.Handle(mux, s.show)                // server: func(context.Context, ProjectArgs) (Project, error)
+//	result, err := Show.Call(ctx, client, ProjectArgs{Project: urn})
+//	for result, err := range Show.Batch(ctx, client, args) { … } // many calls, each for a fraction of that
+//
+//	Refs.Handle(mux, s.refs)                // func(context.Context, RefsArgs) iter.Seq2[RefsResult, error]
+//	for part, err := range Refs.Call(ctx, client, RefsArgs{Project: urn}) { … }
 //
 // The package owns frames, the envelope, typed errors, payload encoding, the server's and the client's side of a
 // connection, and the methods ipc.describe, ipc.ping and ipc.health. It does not own sockets: where listeners come from

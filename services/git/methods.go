@@ -1,6 +1,7 @@
 package git
 
 import (
+	"context"
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc"
@@ -16,8 +17,8 @@ var (
 	Projects = ipc.Unary[ipc.Empty, ProjectsResult]{Name: "git.projects", Access: ipc.Read, Short: "list the projects stored here"}
 	// Show describes one project.
 	Show = ipc.Unary[ProjectArgs, Project]{Name: "git.project", Access: ipc.Read, Short: "describe a project"}
-	// Refs lists what a peer has signed.
-	Refs = ipc.Unary[RefsArgs, RefsResult]{Name: "git.refs", Access: ipc.Read, Short: "list a peer's signed refs of a project"}
+	// Refs lists what a peer has signed, in parts: there may be more than a message holds. SignedRefs puts them together.
+	Refs = ipc.Stream[RefsArgs, RefsResult]{Name: "git.refs", Access: ipc.Read, Short: "list a peer's signed refs of a project"}
 	// Verify checks every signature of a peer's refs back to the first, and that the refs are what was signed.
 	Verify = ipc.Unary[RefsArgs, VerifyResult]{Name: "git.verify", Access: ipc.Read, Short: "verify identity, signed refs and refs of a project"}
 	// HostKey tells the key by which gitd authenticates itself to ssh. It changes whenever gitd is started.
@@ -73,12 +74,30 @@ type Broken struct {
 	Problem string      `cbor:"1,keyasint" json:"problem" help:"what is wrong"`
 }
 
-// RefsResult is the newest set of refs that a peer has signed.
+// RefsResult is the newest set of refs that a peer has signed, or a part of it. Parts differ in their refs alone; there is
+// at least one.
 type RefsResult struct {
 	Peer   peer.ID     `cbor:"0,keyasint" json:"peer" help:"who signed"`
 	Seq    uint64      `cbor:"1,keyasint" json:"seq" help:"how many sets the peer has signed, 0 for none"`
 	Commit project.OID `cbor:"2,keyasint" json:"commit" help:"that holds the signed set"`
 	Refs   []Ref       `cbor:"3,keyasint" json:"refs" help:"sorted by name"`
+}
+
+// refsLimit is how long SignedRefs waits, like any call that has no deadline of its own.
+const refsLimit = 30 * time.Second
+
+// SignedRefs returns all that a peer has signed. It waits until ctx ends, at most 30 s. The errors are those of the call.
+func SignedRefs(ctx context.Context, c *ipc.Client, args RefsArgs) (all RefsResult, err error) {
+	ctx, cancel := context.WithTimeout(ctx, refsLimit)
+	defer cancel()
+	for part, err := range Refs.Call(ctx, c, args) {
+		if err != nil {
+			return RefsResult{}, err
+		}
+		part.Refs = append(all.Refs, part.Refs...)
+		all = part
+	}
+	return all, nil
 }
 
 // Ref is one ref.

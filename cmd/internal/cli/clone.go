@@ -82,7 +82,7 @@ func (a *app) verifyClone(ctx context.Context, client *ipc.Client, dir string, w
 	if len(verified.Faults) > 0 {
 		return errors.New(countFaults(verified))
 	}
-	signed, err := git.Refs.Call(ctx, client, which)
+	signed, err := git.SignedRefs(ctx, client, which)
 	if err != nil {
 		return err
 	}

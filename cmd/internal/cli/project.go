@@ -217,7 +217,12 @@ func projectRefs(a *app) *cobra.Command {
 			if err != nil {
 				return git.RefsResult{}, err
 			}
-			return askGitd(ctx, a, git.Refs, which)
+			client, _, err := a.gitd()
+			if err != nil {
+				return git.RefsResult{}, err
+			}
+			defer client.Close()
+			return git.SignedRefs(ctx, client, which)
 		},
 		text: func(w io.Writer, r git.RefsResult) error {
 			for _, ref := range r.Refs {

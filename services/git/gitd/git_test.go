@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lnk-suite/lnk/services/git"
+	"github.com/lnk-suite/lnk/services/project"
 )
 
 // The tests of this file are promises about stock git.
@@ -248,5 +252,31 @@ func TestDefaultBranchOfTheProject(t *testing.T) {
 	}
 	if refs := r.remoteRefs(url + "/" + string(r.peer)); refs["refs/heads/main"] != head {
 		t.Errorf("the peer's refs: %v", refs)
+	}
+}
+
+// TestMoreRefsThanAMessageHolds lists 70,000 refs, as only a process that need not push them one by one can make them.
+func TestMoreRefsThanAMessageHolds(t *testing.T) {
+	r, dir, url := pushed(t)
+	ctx, urn := t.Context(), projectOf(url)
+	repo := must(project.Store{Dir: r.dirs.Storage()}.Open(ctx, urn))(t)
+	before, tip, err := repo.SignedRefs(ctx, r.peer)
+	check(t, err)
+	refs, head := map[string]project.OID{}, must(project.ParseOID(r.mustGit(dir, "rev-parse", "HEAD")))(t)
+	for n := range 70_000 {
+		refs[fmt.Sprintf("refs/tags/a-name-that-is-neither-short-nor-long/%05d", n)] = head
+	}
+	next := must(before.Next(tip, refs, before.Identity).Sign(ctx, r.agent.Signer(r.peer)))(t)
+	tip = must(repo.WriteSignedRefs(ctx, next, time.Now()))(t)
+	r.mustGit(repo.Dir, "--git-dir=.", "update-ref", project.SignedRefsRef(r.peer), tip.String())
+
+	got := must(git.SignedRefs(ctx, r.rpc, git.RefsArgs{Project: string(urn)}))(t)
+	if len(got.Refs) != len(refs) || got.Commit != tip || got.Seq != next.Seq {
+		t.Errorf("%d refs of set %d in %s", len(got.Refs), got.Seq, got.Commit)
+	}
+	for i, ref := range got.Refs {
+		if ref.OID != refs[ref.Name] || i > 0 && ref.Name <= got.Refs[i-1].Name {
+			t.Fatalf("ref %d is %v", i, ref)
+		}
 	}
 }

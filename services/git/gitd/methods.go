@@ -3,6 +3,7 @@ package gitd
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -93,19 +94,39 @@ func describe(ctx context.Context, disk project.Repository) (git.Project, error)
 	}, err
 }
 
-func (s *Server) refs(ctx context.Context, args git.RefsArgs) (git.RefsResult, error) {
+// refsPerPart keeps a part well below what a message holds, whatever the names.
+const refsPerPart = 1000
+
+func (s *Server) refs(ctx context.Context, args git.RefsArgs) iter.Seq2[git.RefsResult, error] {
+	return func(yield func(git.RefsResult, error) bool) {
+		all, err := s.signedRefs(ctx, args)
+		part := all
+		for more := err == nil; more; more = len(all.Refs) > 0 {
+			n := min(refsPerPart, len(all.Refs))
+			part.Refs, all.Refs = all.Refs[:n], all.Refs[n:]
+			if !yield(part, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(part, err)
+		}
+	}
+}
+
+func (s *Server) signedRefs(ctx context.Context, args git.RefsArgs) (git.RefsResult, error) {
 	repo, id, err := s.namedPeer(ctx, args)
 	if err != nil {
 		return git.RefsResult{}, err
 	}
 	signed, tip, err := repo.disk.SignedRefs(ctx, id)
 	if errors.Is(err, ipc.NotFound) && id == s.peer {
-		return git.RefsResult{Peer: id, Refs: []git.Ref{}}, nil // nothing was pushed yet
+		return git.RefsResult{Peer: id}, nil // nothing was pushed yet
 	}
 	if err != nil {
 		return git.RefsResult{}, err
 	}
-	result := git.RefsResult{Peer: id, Seq: signed.Seq, Commit: tip, Refs: []git.Ref{}}
+	result := git.RefsResult{Peer: id, Seq: signed.Seq, Commit: tip}
 	for _, name := range slices.Sorted(maps.Keys(signed.Refs)) {
 		result.Refs = append(result.Refs, git.Ref{Name: name, OID: signed.Refs[name]})
 	}

@@ -296,7 +296,7 @@ func (r *rig) verified(urn project.URN) map[string]string {
 	for _, f := range report.Faults {
 		r.t.Errorf("fault: %s: %s %s", f.Part, f.Ref, f.Message)
 	}
-	result := must(git.Refs.Call(ctx, r.rpc, git.RefsArgs{Project: string(urn)}))(r.t)
+	result := must(git.SignedRefs(ctx, r.rpc, git.RefsArgs{Project: string(urn)}))(r.t)
 	refs := map[string]string{}
 	for _, ref := range result.Refs {
 		refs[ref.Name] = ref.OID.String()
