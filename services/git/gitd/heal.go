@@ -82,23 +82,31 @@ func (r *repository) rewrite(ctx context.Context, name string, oid project.OID) 
 	return profile.WriteFile(path, []byte(oid.String()+"\n"), 0o644)
 }
 
-// quarantineAge is for how long nothing must have come for the push of a quarantine to count as dead.
-const quarantineAge = 24 * time.Hour
+// deadAge is for how long nothing must have been written to what git has not finished for its maker to count as dead.
+const deadAge = 24 * time.Hour
 
-// sweep removes the quarantines of pushes whose git was killed: they are as large as what had come, and nobody needs them.
+// unfinished are what git writes before it gives it a name: the quarantine of a push, packs.
+var unfinished = []string{"*incoming-*", "pack/tmp_*"}
+
+// sweep removes what git was killed over, as nobody needs it: the quarantines of pushes, which are as large as what had
+// come, packs that were being written, and what is left of those that were being removed.
 func (r *repository) sweep(now time.Time) error {
-	quarantines, err := filepath.Glob(filepath.Join(r.disk.Dir, "objects", "*incoming-*"))
-	for _, dir := range quarantines {
-		used, usedErr := lastUsed(dir)
-		if usedErr == nil && now.Sub(used) > quarantineAge {
-			usedErr = os.RemoveAll(dir)
+	dead, err := r.halfPacks()
+	for _, pattern := range unfinished {
+		found, globErr := filepath.Glob(filepath.Join(r.disk.Dir, "objects", filepath.FromSlash(pattern)))
+		dead, err = append(dead, found...), errors.Join(err, globErr)
+	}
+	for _, path := range dead {
+		used, usedErr := lastUsed(path)
+		if usedErr == nil && now.Sub(used) > deadAge {
+			usedErr = os.RemoveAll(path)
 		}
 		err = errors.Join(err, ignoreMissing(usedErr))
 	}
 	return err
 }
 
-// lastUsed returns when anything in a folder was written last.
+// lastUsed returns when a file, or anything in a folder, was written last.
 func lastUsed(dir string) (last time.Time, err error) {
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -36,8 +36,7 @@ func (l *fileLock) lock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
 	for {
-		err := unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+		if taken, err := l.try(); taken || err != nil {
 			return err
 		}
 		select {
@@ -50,6 +49,15 @@ func (l *fileLock) lock(ctx context.Context) error {
 
 func errOccupied(ctx context.Context) error {
 	return fmt.Errorf("another change of this project does not end: %w", ctx.Err())
+}
+
+// try takes the lock if nobody else has it.
+func (l *fileLock) try() (taken bool, err error) {
+	err = unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // unlock gives the lock up for every process that inherited the file.

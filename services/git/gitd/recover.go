@@ -106,15 +106,33 @@ const staleAfter = 10 * time.Second
 
 // removeStaleLock removes the lock that a conflict complains about if whoever made it was killed.
 func (c *refConflict) removeStaleLock(r *repository, now time.Time) bool {
-	if !strings.Contains(c.why, ".lock': File exists") {
+	if !strings.Contains(c.why, "File exists") {
 		return false
 	}
-	path := filepath.Join(r.disk.Dir, filepath.FromSlash(c.ref)+".lock")
-	info, err := os.Lstat(path)
-	if err != nil || now.Sub(info.ModTime()) < staleAfter {
+	path := filepath.Join(r.disk.Dir, filepath.FromSlash(c.ref))
+	keeping, err := r.keep() // housekeeping takes its time, as others come first
+	if keeping == nil || err != nil {
 		return false
 	}
-	return os.Remove(path) == nil
+	defer keeping.close()
+	if c.ref == packedRefs {
+		return removeStale(now, path+".new", path+".lock")
+	}
+	return removeStale(now, path+".lock")
+}
+
+// removeStale removes files if they are all too old to be in use, and there is one.
+func removeStale(now time.Time, paths ...string) bool {
+	for _, path := range paths {
+		if info, err := os.Lstat(path); err == nil && now.Sub(info.ModTime()) < staleAfter {
+			return false
+		}
+	}
+	removed := false
+	for _, path := range paths {
+		removed = os.Remove(path) == nil || removed
+	}
+	return removed
 }
 
 // recover puts in order what a former process left: it publishes the events that are due, finishes transactions that
@@ -144,7 +162,9 @@ func (s *Server) recover(ctx context.Context) {
 		}
 		if err != nil {
 			s.log.Warn("cannot recover", "project", urn, "err", err)
+			continue
 		}
+		s.housekeeper.consider(repo)
 	}
 }
 

@@ -3,6 +3,7 @@ package gitd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,7 +18,9 @@ import (
 
 	"github.com/lnk-suite/lnk/ipc"
 	"github.com/lnk-suite/lnk/pubsub"
+	"github.com/lnk-suite/lnk/services/daemon"
 	"github.com/lnk-suite/lnk/services/git"
+	"github.com/lnk-suite/lnk/services/git/gitd"
 	"github.com/lnk-suite/lnk/services/keys"
 	"github.com/lnk-suite/lnk/services/keys/keystest"
 	"github.com/lnk-suite/lnk/services/keys/peer"
@@ -30,7 +33,51 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	if configure := variants[filepath.Base(filepath.Dir(os.Args[0]))]; configure != nil {
+		os.Exit(daemon.Main(daemon.Spec{Program: "lnk-gitd", Service: "gitd", PerPeer: true, Start: startVariant(configure)}))
+	}
 	os.Exit(runWithPrograms(m))
+}
+
+// variants are lnk-gitd in a configuration that the program does not offer: this program, in folders of these names.
+var variants = map[string]func(gitd.Config) gitd.Config{
+	"thrifty": gitd.Config.Thrifty, "tidy": gitd.Config.Tidy, "untidy": gitd.Config.Untidy,
+}
+
+// makeVariants copies this program. The bus lets publish what has the right name and lies beside it.
+func makeVariants(dir string) error {
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	self, err := os.ReadFile(path)
+	for name := range variants {
+		folder := filepath.Join(dir, name)
+		err = errors.Join(err, os.Mkdir(folder, 0o700), os.WriteFile(filepath.Join(folder, "lnk-gitd"), self, 0o700),
+			os.Link(filepath.Join(dir, "lnk-busd"), filepath.Join(folder, "lnk-busd")))
+	}
+	return err
+}
+
+func startVariant(configure func(gitd.Config) gitd.Config) func(context.Context, daemon.Env) (daemon.Service, error) {
+	return func(ctx context.Context, env daemon.Env) (daemon.Service, error) {
+		program, err := exec.LookPath("git")
+		if err != nil {
+			return nil, err
+		}
+		hook := filepath.Join(filepath.Dir(os.Args[0]), "..", "lnk-git-hook")
+		return gitd.New(ctx, configure(gitd.Config{Env: env, Git: program, Hook: hook}))
+	}
+}
+
+// become replaces the daemons by a variant.
+func (r *rig) become(variant string) {
+	r.t.Helper()
+	for _, s := range []*service{r.gitd, r.bus} {
+		s.kill()
+		s.command[0] = filepath.Join(variant, filepath.Base(s.command[0]))
+		s.start()
+	}
 }
 
 func runWithPrograms(m *testing.M) int {
@@ -47,6 +94,10 @@ func runWithPrograms(m *testing.M) int {
 	}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot build the programs: %v\n%s", err, out)
+		return 1
+	}
+	if err := makeVariants(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

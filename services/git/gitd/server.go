@@ -9,6 +9,7 @@
 package gitd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type Config struct {
 	Git    string // path of the git program
 	Hook   string // path of lnk-git-hook
 	Limits Limits
+	pace   pace // of housekeeping; zero for the usual one
 }
 
 // Server serves the git socket of one peer.
@@ -42,6 +44,7 @@ type Server struct {
 	engine       *engine
 	repositories *repositories
 	outbox       *outbox
+	housekeeper  *housekeeper
 	agents       agents
 	audit        *keys.AuditLog
 	slots        chan struct{} // one value per transfer under way
@@ -87,6 +90,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 			bus: pubsub.NewClient(c.Dirs.Socket("bus", ""), "lnk-gitd"), peer: c.Peer, state: state, log: c.Log, activity: c.Activity,
 			ctx: ctx, tracks: map[project.URN]*track{}, saving: map[project.URN]bool{}, late: map[project.URN]*repository{},
 		},
+		housekeeper: &housekeeper{
+			engine: engine, log: c.Log, activity: c.Activity, pace: cmp.Or(c.pace, usualPace), ctx: ctx,
+			turn: make(chan struct{}, 1), chores: map[project.URN]*chore{},
+		},
 		agents: agents{c.Dirs, c.Peer, c.Getenv},
 		audit:  &keys.AuditLog{Path: c.Dirs.AuditLog()},
 		slots:  make(chan struct{}, limits.Transfers),
@@ -125,6 +132,7 @@ func (s *Server) Serve(ctx context.Context, c *activate.Conn) {
 func (s *Server) Close(ctx context.Context) error {
 	s.cancel()
 	s.outbox.done.Wait()
+	s.housekeeper.done.Wait()
 	s.repositories.close(ctx)
 	return s.outbox.bus.Close()
 }

@@ -110,17 +110,21 @@ func script(updates []update) string {
 
 // refConflict says which ref kept a transaction from happening.
 type refConflict struct {
-	ref string // full name
+	ref string // full name, or packedRefs
 	why string
 }
 
 func (c *refConflict) Error() string { return fmt.Sprintf("cannot update %s: %s", c.ref, c.why) }
 
+// packedRefs is the file of refs that have no file of their own. Whoever rewrites it makes .lock and .new beside it.
+const packedRefs = "packed-refs"
+
 // What update-ref says about one ref, e.g. "fatal: prepare: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot
-// create 'refs/heads/a/b'", or about two that cannot both be files and folders.
+// create 'refs/heads/a/b'", about two that cannot both be files and folders, or about the file of packed refs.
 var conflictPatterns = []*regexp.Regexp{
 	regexp.MustCompile(`cannot (?:lock|update) (?:the )?ref '([^']+)': ([^\n]*)`),
 	regexp.MustCompile(`cannot process '[^']+' and '([^']+)' (at the same time)`),
+	regexp.MustCompile(`nable to create (?:file )?'?[^\n]*/(packed-refs)\.(?:lock|new)'?: (File exists)`),
 }
 
 func asConflict(err error) error {

@@ -87,6 +87,7 @@ func (s *Server) transfer(ctx context.Context, c *net.UnixConn, request transpor
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	defer s.housekeeper.consider(repo)
 	conn, err := handOver(c)
 	if err != nil {
 		return err
