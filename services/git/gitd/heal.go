@@ -91,7 +91,7 @@ var unfinished = []string{"*incoming-*", "pack/tmp_*"}
 // sweep removes what git was killed over, as nobody needs it: the quarantines of pushes, which are as large as what had
 // come, packs that were being written, and what is left of those that were being removed.
 func (r *repository) sweep(now time.Time) error {
-	dead, err := r.halfPacks()
+	dead, err := r.orphans()
 	for _, pattern := range unfinished {
 		found, globErr := filepath.Glob(filepath.Join(r.disk.Dir, "objects", filepath.FromSlash(pattern)))
 		dead, err = append(dead, found...), errors.Join(err, globErr)

@@ -148,11 +148,12 @@ func (r *repository) packs() (small, large []string, err error) {
 	return small, large, err
 }
 
-// halfPacks returns the files of packs without an index and of indexes without a pack.
-func (r *repository) halfPacks() (paths []string, err error) {
+// orphans returns the files that belong to packs which are gone. A pack that has lost its index is none of them: an index can
+// be made again (git-index-pack), and nobody knows what else is in there.
+func (r *repository) orphans() (paths []string, err error) {
 	found, err := filepath.Glob(filepath.Join(r.packFolder(), "pack-*"))
 	for _, path := range found {
-		if pack := strings.TrimSuffix(path, filepath.Ext(path)); !exists(pack+".pack") || !exists(pack+".idx") {
+		if pack := strings.TrimSuffix(path, filepath.Ext(path)); !exists(pack + ".pack") {
 			paths = append(paths, path)
 		}
 	}
