@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +79,28 @@ func TestFilesStayFew(t *testing.T) {
 	if log := r.gitd.log.String(); !strings.Contains(log, "housekeeping") || strings.Contains(log, "failed") {
 		t.Errorf("log:\n%s", log)
 	}
+}
+
+// A pack that has lost its index may hold what is nowhere else.
+func TestPackWithoutIndex(t *testing.T) {
+	r, dir, url := pushed(t)
+	urn := projectOf(url)
+	r.become("tidy")
+	r.tidied(urn)
+	all := r.objects(urn)
+	index := must(filepath.Glob(filepath.Join(r.storage(urn), "objects/pack/*.idx")))(t)[0]
+	r.gitd.kill()
+	check(t, os.Remove(index))
+	if len(r.objects(urn)) != 0 {
+		t.Fatal("there is another copy")
+	}
+	r.outdate(urn, 48*time.Hour, "pack-*")
+	r.gitd.start()
+	eventually(t, "the objects", func() bool {
+		r.git(dir, "fetch", "lnk") // fails until then
+		return maps.Equal(r.objects(urn), all)
+	})
+	r.soundStorage(urn)
 }
 
 // What nothing refers to is packed, too, and stays, however old it is. So does a pack that is to be kept.

@@ -30,7 +30,22 @@ func (p *packing) run(ctx context.Context) error {
 	if err := errors.Join(p.repo.sweep(p.began), p.packRefs(ctx)); err != nil {
 		return err
 	}
-	return p.packObjects(ctx)
+	return errors.Join(p.adopt(ctx), p.packObjects(ctx))
+}
+
+// adopt makes an index for packs that have none, because a git was killed before it made it, or while it removed both: nobody
+// knows what is in there alone, so they become packs as others are.
+func (p *packing) adopt(ctx context.Context) error {
+	found, err := filepath.Glob(filepath.Join(p.repo.packFolder(), "pack-*.pack"))
+	for _, pack := range found {
+		info, statErr := os.Stat(pack)
+		if statErr != nil || p.began.Sub(info.ModTime()) < deadAge || exists(strings.TrimSuffix(pack, ".pack")+".idx") {
+			continue
+		}
+		_, indexErr := p.git(ctx, yieldProcess, nil, "index-pack", pack)
+		err = errors.Join(err, indexErr)
+	}
+	return err
 }
 
 // packRefs gathers refs in one file. A push that deletes refs waits for it, so it has the usual priority, and is quick.
@@ -148,8 +163,7 @@ func (r *repository) packs() (small, large []string, err error) {
 	return small, large, err
 }
 
-// orphans returns the files that belong to packs which are gone. A pack that has lost its index is none of them: an index can
-// be made again (git-index-pack), and nobody knows what else is in there.
+// orphans returns the files that belong to packs which are gone.
 func (r *repository) orphans() (paths []string, err error) {
 	found, err := filepath.Glob(filepath.Join(r.packFolder(), "pack-*"))
 	for _, path := range found {
