@@ -21,8 +21,7 @@ func Lock(ctx context.Context, f *os.File) error {
 	timer := time.NewTimer(firstPoll)
 	defer timer.Stop()
 	for wait := firstPoll; ; wait = min(2*wait, slowPoll) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+		if taken, err := TryLock(f); taken || err != nil {
 			return err
 		}
 		timer.Reset(wait)
@@ -32,4 +31,13 @@ func Lock(ctx context.Context, f *os.File) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// TryLock is Lock for whoever does not wait: taken is false if somebody else has f locked.
+func TryLock(f *os.File) (taken bool, err error) {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
+	}
+	return err == nil, err
 }

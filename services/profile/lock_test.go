@@ -25,6 +25,9 @@ func TestLock(t *testing.T) {
 	if err := profile.Lock(t.Context(), folders[0]); err != nil {
 		t.Fatal(err)
 	}
+	if taken, err := profile.TryLock(folders[1]); taken || err != nil {
+		t.Errorf("tried a lock that somebody else has: %v, %v", taken, err)
+	}
 	brief, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := profile.Lock(brief, folders[1]); !errors.Is(err, context.DeadlineExceeded) {

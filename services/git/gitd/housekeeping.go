@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lnk-suite/lnk/ipc/activate"
+	"github.com/lnk-suite/lnk/services/profile"
 	"github.com/lnk-suite/lnk/services/project"
 )
 
@@ -182,7 +183,7 @@ func (r *repository) keep() (*fileLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if taken, err := lock.try(); !taken || err != nil {
+	if taken, err := profile.TryLock(lock.file); !taken || err != nil {
 		lock.close()
 		return nil, err
 	}

@@ -26,38 +26,22 @@ func openLock(path string) (*fileLock, error) {
 	return &fileLock{f}, nil
 }
 
-const (
-	lockPause = 2 * time.Millisecond
-	lockLimit = 30 * time.Second
-)
+// lockLimit is how long somebody waits for the lock.
+const lockLimit = 30 * time.Second
 
 // lock waits for the lock; as a rule nobody else has it.
 func (l *fileLock) lock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	for {
-		if taken, err := l.try(); taken || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errOccupied(ctx)
-		case <-time.After(lockPause):
-		}
+	err := profile.Lock(ctx, l.file)
+	if err != nil && ctx.Err() != nil {
+		return errOccupied(ctx)
 	}
+	return err
 }
 
 func errOccupied(ctx context.Context) error {
 	return fmt.Errorf("another change of this project does not end: %w", ctx.Err())
-}
-
-// try takes the lock if nobody else has it.
-func (l *fileLock) try() (taken bool, err error) {
-	err = unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // unlock gives the lock up for every process that inherited the file.

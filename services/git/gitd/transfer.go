@@ -87,7 +87,7 @@ func (s *Server) transfer(ctx context.Context, c *net.UnixConn, request transpor
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer s.housekeeper.consider(repo)
+	defer s.housekeeper.consider(repo) // when the client has gone its way
 	conn, err := handOver(c)
 	if err != nil {
 		return err
